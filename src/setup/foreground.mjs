@@ -1,0 +1,29 @@
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import { delimiter } from 'node:path';
+import { env, execPath } from 'node:process';
+import { dirname } from 'node:path';
+
+const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
+
+/**
+ * Runs a command in this process's place: same streams, its signals are passed on.
+ * @param {string} command
+ * @param {string[]} args
+ * @returns {Promise<number>} its exit status, 128 + n after signal n, as shells count
+ */
+export function foreground(command, args) {
+  const path = dirname(command) === dirname(execPath) ? env.PATH : `${dirname(command)}${delimiter}${env.PATH}`;
+  const child = spawn(command, args, { stdio: 'inherit', env: { ...env, PATH: path } });
+  for (const signal of forwarded) {
+    process.on(signal, () => {
+      // A terminal sends its interrupts to the child as well.
+      const fromTerminal = process.stdin.isTTY && (signal === 'SIGINT' || signal === 'SIGQUIT');
+      if (!fromTerminal) child.kill(signal);
+    });
+  }
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
+  });
+}

@@ -1,0 +1,48 @@
+// Two builds in one checkout would write the same files: the second waits for the first.
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { pid, stderr } from 'node:process';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { root } from './runtime.mjs';
+
+const lockFile = `${root}build/lock`;
+const pollMs = 200;
+
+/**
+ * Runs work while this process holds the build lock; a dead holder's lock is taken over.
+ * @template T
+ * @param {() => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function locked(work) {
+  mkdirSync(`${root}build`, { recursive: true });
+  for (let told = false; !take(); told = true) {
+    if (!told) stderr.write('waiting for another build in this checkout\n');
+    await sleep(pollMs);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(lockFile, { force: true });
+  }
+}
+
+function take() {
+  try {
+    writeFileSync(lockFile, `${pid}`, { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code !== 'EEXIST') throw error;
+  }
+  if (!holderAlive()) rmSync(lockFile, { force: true });
+  return false;
+}
+
+function holderAlive() {
+  try {
+    const holder = Number(readFileSync(lockFile, 'utf8'));
+    if (holder > 0) process.kill(holder, 0);
+    return true;
+  } catch (error) {
+    return error.code === 'EPERM';
+  }
+}

@@ -1,0 +1,80 @@
+// The three things that are built, in order: tables and packet decisions (WASM), system calls (add-on), the rest (TypeScript).
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { locked } from './lock.mjs';
+import { nodeGyp } from './nodegyp.mjs';
+import { root, runtime } from './runtime.mjs';
+import { contentHash, filesBelow, Stamp } from './stamp.mjs';
+import { run, step } from './steps.mjs';
+
+const node = (...args) => run(runtime.node, args);
+
+const targets = {
+  wasm: {
+    title: 'WASM data path',
+    sources: ['asm', 'asconfig.json', 'node_modules/assemblyscript/package.json'],
+    present: () => existsSync(`${root}asm/index.ts`),
+    build: () => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', 'release'),
+    outputs: ['build/overweft.wasm'],
+  },
+  native: {
+    title: 'native add-on',
+    sources: ['native', 'asm/layout', 'src/setup/abi.mjs', `node_modules/node-linux-${process.arch}/package.json`],
+    present: () => filesBelow('native', /\.cc$/).length > 0,
+    build: buildNative,
+    outputs: ['build/abi.h', 'build/overweft.node'],
+  },
+  ts: {
+    title: 'TypeScript',
+    sources: ['src', 'asm/layout', 'asm/verdict.ts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
+    present: () => filesBelow('src', /\.ts$/).length > 0,
+    build: buildTypeScript,
+    outputs: ['dist'],
+  },
+};
+
+export const targetNames = Object.keys(targets);
+
+/**
+ * Builds the named targets where their sources have changed.
+ * @param {string[]} names
+ */
+export async function build(names = targetNames) {
+  await locked(async () => {
+    for (const name of names) {
+      const target = targets[name];
+      const stamp = new Stamp(`${root}build/stamps/${name}`, contentHash(target.sources));
+      const built = target.outputs.every((file) => existsSync(root + file));
+      if ((stamp.fresh() && built) || !target.present()) continue;
+      await step(target.title, target.build);
+      stamp.write();
+    }
+  });
+}
+
+async function buildNative() {
+  const header = await node(
+    '--experimental-transform-types',
+    '--disable-warning=ExperimentalWarning',
+    'src/setup/abi.mjs',
+  );
+  const file = `${root}build/abi.h`;
+  if (!existsSync(file) || readFileSync(file, 'utf8') !== header) writeFileSync(file, header);
+  await nodeGyp(`${root}native`, [existsSync(`${root}native/build/Makefile`) ? 'build' : 'configure', 'build']);
+  // Replaced, never written over: a running daemon may have the old one mapped.
+  copyFileSync(`${root}native/build/Release/overweft.node`, `${root}build/overweft.node.new`);
+  renameSync(`${root}build/overweft.node.new`, `${root}build/overweft.node`);
+}
+
+async function buildTypeScript() {
+  const fresh = `${root}build/dist`;
+  rmSync(fresh, { recursive: true, force: true });
+  try {
+    await node('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
+  } finally {
+    // Emitted beside and swapped in, so that no file of a deleted source stays and no reader meets half a tree.
+    if (existsSync(fresh)) {
+      rmSync(`${root}dist`, { recursive: true, force: true });
+      renameSync(fresh, `${root}dist`);
+    }
+  }
+}
