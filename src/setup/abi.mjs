@@ -13,7 +13,8 @@ const lines = [
 for (const layout of layouts) {
   for (const [name, value] of Object.entries(await import(`${root}asm/layout/${layout}.ts`))) {
     if (typeof value !== 'number') continue;
-    if (!Number.isInteger(value) || value < 0) throw new Error(`asm/layout/${layout}.ts: ${name} is ${value}, want an unsigned integer`);
+    if (!Number.isInteger(value) || value < 0)
+      throw new Error(`asm/layout/${layout}.ts: ${name} is ${value}, want an unsigned integer`);
     lines.push(`inline constexpr ${value > 0xffffffff ? 'uint64_t' : 'uint32_t'} ${name} = ${value};`);
   }
 }

@@ -1,7 +1,7 @@
 // What is needed beyond Node: each Debian package with the command or header that shows it is there, however it came.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter } from 'node:path';
-import { env, geteuid, stderr } from 'node:process';
+import { env, getuid, stderr } from 'node:process';
 import { run, SetupError, step } from './steps.mjs';
 
 /** @typedef {'build' | 'lab' | 'test' | 'check'} Purpose */
@@ -44,7 +44,7 @@ export function hasCommand(name) {
 export function missingPackages(purposes) {
   return packages
     .filter(({ purpose }) => purposes.includes(purpose))
-    .filter(({ command, file }) => !(command ? hasCommand(command) : existsSync(file)))
+    .filter(({ command, file }) => !(command ? hasCommand(command) : existsSync(file ?? '')))
     .map((entry) => entry.package);
 }
 
@@ -57,12 +57,13 @@ export async function installDebianPackages(required, optional = []) {
   const missing = missingPackages([...required, ...optional]);
   if (missing.length === 0) return;
   stderr.write(`missing Debian packages: ${missing.join(' ')}\n`);
+  const asRoot = getuid?.() === 0;
   const install = ['install', '-y', '--no-install-recommends', ...missing];
-  if (geteuid() === 0 && hasCommand('apt-get')) {
+  if (asRoot && hasCommand('apt-get')) {
     await step('Debian packages', () => aptGet(install));
     return;
   }
-  const command = `${geteuid() === 0 ? '' : 'sudo '}apt-get ${install.join(' ')}`;
+  const command = `${asRoot ? '' : 'sudo '}apt-get ${install.join(' ')}`;
   if (missingPackages(required).length > 0) {
     throw new SetupError(`install them, then run this again:\n  ${command}`);
   }

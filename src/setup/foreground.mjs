@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
-import { delimiter } from 'node:path';
+import { delimiter, dirname } from 'node:path';
 import { env, execPath } from 'node:process';
-import { dirname } from 'node:path';
 
+/** @type {NodeJS.Signals[]} */
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
 
 /**
@@ -13,7 +13,8 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
  * @returns {Promise<number>} its exit status, 128 + n after signal n, as shells count
  */
 export function foreground(command, args) {
-  const path = dirname(command) === dirname(execPath) ? env.PATH : `${dirname(command)}${delimiter}${env.PATH}`;
+  const path =
+    dirname(command) === dirname(execPath) ? env.PATH : `${dirname(command)}${delimiter}${env.PATH}`;
   const child = spawn(command, args, { stdio: 'inherit', env: { ...env, PATH: path } });
   for (const signal of forwarded) {
     process.on(signal, () => {
@@ -24,6 +25,6 @@ export function foreground(command, args) {
   }
   return new Promise((resolve, reject) => {
     child.on('error', reject);
-    child.on('close', (code, signal) => resolve(code ?? 128 + constants.signals[signal]));
+    child.on('close', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });
 }

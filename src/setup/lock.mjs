@@ -31,7 +31,7 @@ function take() {
     writeFileSync(lockFile, `${pid}`, { flag: 'wx' });
     return true;
   } catch (error) {
-    if (error.code !== 'EEXIST') throw error;
+    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
   }
   if (!holderAlive()) rmSync(lockFile, { force: true });
   return false;
@@ -43,6 +43,6 @@ function holderAlive() {
     if (holder > 0) process.kill(holder, 0);
     return true;
   } catch (error) {
-    return error.code === 'EPERM';
+    return error instanceof Error && 'code' in error && error.code === 'EPERM';
   }
 }

@@ -1,7 +1,8 @@
 // npm packages, Node 24 among them. Installed without install scripts: npm asks for approval of each of them, and
 // they would build for the host's Node. What needs building is built in addons.mjs.
-import { contentHash, Stamp } from './stamp.mjs';
+
 import { hasRuntime, root, runtime } from './runtime.mjs';
+import { contentHash, Stamp } from './stamp.mjs';
 import { run, SetupError, step } from './steps.mjs';
 
 // Not `npm ci`: it refuses a lock file from which a registry's gaps have left out other platforms' optional packages.

@@ -16,15 +16,12 @@ export const strict = env.CI === 'true';
  */
 export async function setUp(required, optional = []) {
   openLog();
-  await installDebianPackages(
-    strict ? [...required, ...optional] : required,
-    strict ? [] : optional,
-  );
+  await installDebianPackages(strict ? [...required, ...optional] : required, strict ? [] : optional);
   await installNpmPackages();
   await buildThirdPartyAddons();
   await build();
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await main(() => setUp(['build', 'lab', 'test', 'check']));
 }

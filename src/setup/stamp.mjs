@@ -1,7 +1,7 @@
 // A stamp is the content hash of everything that a built file depends on; equal stamps mean nothing to build.
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { root } from './runtime.mjs';
 
 /**
@@ -13,7 +13,10 @@ import { root } from './runtime.mjs';
 export function contentHash(paths, names = /./, extra = []) {
   const hash = createHash('sha256').update(JSON.stringify(extra));
   for (const path of paths.flatMap((path) => filesBelow(path, names))) {
-    hash.update(`${path}\0`).update(readFileSync(root + path)).update('\0');
+    hash
+      .update(`${path}\0`)
+      .update(readFileSync(root + path))
+      .update('\0');
   }
   return hash.digest('hex');
 }
@@ -26,10 +29,10 @@ export function contentHash(paths, names = /./, extra = []) {
 export function filesBelow(path, names) {
   if (!existsSync(root + path)) return [];
   if (statSync(root + path).isFile()) return [path];
-  return readdirSync(root + path, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && names.test(entry.name))
-    .map((entry) => `${entry.parentPath ?? entry.path}/${entry.name}`.slice(root.length))
-    .filter((file) => !file.startsWith('native/build/'))
+  return readdirSync(root + path, { recursive: true, encoding: 'utf8' })
+    .map((file) => `${path}/${file}`)
+    .filter((file) => names.test(basename(file)) && !file.startsWith('native/build/'))
+    .filter((file) => statSync(root + file).isFile())
     .sort();
 }
 

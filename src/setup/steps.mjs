@@ -15,7 +15,7 @@ export class SetupError extends Error {}
 /**
  * Runs one step and prints its name and duration.
  * @param {string} name
- * @param {() => Promise<void>} work
+ * @param {() => Promise<unknown>} work
  */
 export async function step(name, work) {
   const begin = Date.now();
@@ -76,13 +76,16 @@ export function openLog() {
 
 /**
  * Runs a script's body; an error ends it with status 1 and a message.
- * @param {() => Promise<number | void>} body returns the exit status, 0 unless given
+ * @param {() => Promise<unknown>} body returns the exit status, or anything that is no number for 0
  */
 export async function main(body) {
   try {
-    process.exitCode = (await body()) ?? 0;
+    const status = await body();
+    process.exitCode = typeof status === 'number' ? status : 0;
   } catch (error) {
-    stderr.write(`${error instanceof SetupError ? error.message : error.stack}\n`);
+    stderr.write(
+      `${error instanceof SetupError ? error.message : error instanceof Error ? error.stack : error}\n`,
+    );
     process.exitCode = 1;
   }
 }

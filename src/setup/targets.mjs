@@ -1,32 +1,47 @@
 // The three things that are built, in order: tables and packet decisions (WASM), system calls (add-on), the rest (TypeScript).
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { locked } from './lock.mjs';
 import { nodeGyp } from './nodegyp.mjs';
 import { root, runtime } from './runtime.mjs';
 import { contentHash, filesBelow, Stamp } from './stamp.mjs';
 import { run, step } from './steps.mjs';
 
+/** @param {string[]} args */
 const node = (...args) => run(runtime.node, args);
 
+/** @type {Record<string, {title: string, sources: string[], present: () => boolean, build: () => Promise<unknown>, outputs: string[]}>} */
 const targets = {
   wasm: {
     title: 'WASM data path',
     sources: ['asm', 'asconfig.json', 'node_modules/assemblyscript/package.json'],
     present: () => existsSync(`${root}asm/index.ts`),
-    build: () => node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', 'release'),
+    build: () =>
+      node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', 'release'),
     outputs: ['build/overweft.wasm'],
   },
   native: {
     title: 'native add-on',
-    sources: ['native', 'asm/layout', 'src/setup/abi.mjs', `node_modules/node-linux-${process.arch}/package.json`],
+    sources: [
+      'native',
+      'asm/layout',
+      'src/setup/abi.mjs',
+      `node_modules/node-linux-${process.arch}/package.json`,
+    ],
     present: () => filesBelow('native', /\.cc$/).length > 0,
     build: buildNative,
     outputs: ['build/abi.h', 'build/overweft.node'],
   },
   ts: {
     title: 'TypeScript',
-    sources: ['src', 'asm/layout', 'asm/verdict.ts', 'tsconfig.json', 'tsconfig.build.json', 'package-lock.json'],
-    present: () => filesBelow('src', /\.ts$/).length > 0,
+    sources: [
+      'src',
+      'asm/layout',
+      'asm/verdict.ts',
+      'tsconfig.json',
+      'tsconfig.build.json',
+      'package-lock.json',
+    ],
+    present: () => filesBelow('src', /(?<!\.d)\.ts$/).length > 0,
     build: buildTypeScript,
     outputs: ['dist'],
   },
@@ -42,6 +57,7 @@ export async function build(names = targetNames) {
   await locked(async () => {
     for (const name of names) {
       const target = targets[name];
+      if (!target) continue;
       const stamp = new Stamp(`${root}build/stamps/${name}`, contentHash(target.sources));
       const built = target.outputs.every((file) => existsSync(root + file));
       if ((stamp.fresh() && built) || !target.present()) continue;
@@ -59,7 +75,10 @@ async function buildNative() {
   );
   const file = `${root}build/abi.h`;
   if (!existsSync(file) || readFileSync(file, 'utf8') !== header) writeFileSync(file, header);
-  await nodeGyp(`${root}native`, [existsSync(`${root}native/build/Makefile`) ? 'build' : 'configure', 'build']);
+  await nodeGyp(`${root}native`, [
+    existsSync(`${root}native/build/Makefile`) ? 'build' : 'configure',
+    'build',
+  ]);
   // Replaced, never written over: a running daemon may have the old one mapped.
   copyFileSync(`${root}native/build/Release/overweft.node`, `${root}build/overweft.node.new`);
   renameSync(`${root}build/overweft.node.new`, `${root}build/overweft.node`);
