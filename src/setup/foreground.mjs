@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { delimiter, dirname } from 'node:path';
-import { env, execPath } from 'node:process';
+import { env } from 'node:process';
 
 /** @type {NodeJS.Signals[]} */
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
@@ -13,9 +13,8 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
  * @returns {Promise<number>} its exit status, 128 + n after signal n, as shells count
  */
 export function foreground(command, args) {
-  const path =
-    dirname(command) === dirname(execPath) ? env.PATH : `${dirname(command)}${delimiter}${env.PATH}`;
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...env, PATH: path } });
+  const PATH = `${dirname(command)}${delimiter}${env.PATH}`;
+  const child = spawn(command, args, { stdio: 'inherit', env: { ...env, PATH } });
   for (const signal of forwarded) {
     process.on(signal, () => {
       // A terminal sends its interrupts to the child as well.

@@ -55,9 +55,8 @@ export const targetNames = Object.keys(targets);
  */
 export async function build(names = targetNames) {
   await locked(async () => {
-    for (const name of names) {
-      const target = targets[name];
-      if (!target) continue;
+    for (const [name, target] of Object.entries(targets)) {
+      if (!names.includes(name)) continue;
       const stamp = new Stamp(`${root}build/stamps/${name}`, contentHash(target.sources));
       const built = target.outputs.every((file) => existsSync(root + file));
       if ((stamp.fresh() && built) || !target.present()) continue;
@@ -75,10 +74,7 @@ async function buildNative() {
   );
   const file = `${root}build/abi.h`;
   if (!existsSync(file) || readFileSync(file, 'utf8') !== header) writeFileSync(file, header);
-  await nodeGyp(`${root}native`, [
-    existsSync(`${root}native/build/Makefile`) ? 'build' : 'configure',
-    'build',
-  ]);
+  await nodeGyp(`${root}native`, ['configure', 'build']);
   // Replaced, never written over: a running daemon may have the old one mapped.
   copyFileSync(`${root}native/build/Release/overweft.node`, `${root}build/overweft.node.new`);
   renameSync(`${root}build/overweft.node.new`, `${root}build/overweft.node`);
