@@ -61,6 +61,8 @@ export async function installDebianPackages(required, optional = []) {
   const install = ['install', '-y', '--no-install-recommends', ...missing];
   if (asRoot && hasCommand('apt-get')) {
     await step('Debian packages', () => aptGet(install));
+    const still = missingPackages([...required, ...optional]);
+    if (still.length > 0) throw new SetupError(`installed, yet missing: ${still.join(' ')}`);
     return;
   }
   const command = `${asRoot ? '' : 'sudo '}apt-get ${install.join(' ')}`;

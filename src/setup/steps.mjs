@@ -6,7 +6,7 @@ import { env, stderr } from 'node:process';
 import { root, runtime } from './runtime.mjs';
 
 /** Everything that the set-up's commands print ends here. */
-export const logFile = `${root}build/setup.log`;
+const logFile = `${root}build/setup.log`;
 const tailLines = 40;
 
 /** An error that the user can act on: its message is printed without a stack. */
