@@ -8,7 +8,7 @@ const lines = [
   '#pragma once',
   '#include <cstdint>',
   '',
-  'namespace abi {',
+  'namespace overweft::abi {',
 ];
 for (const layout of layouts) {
   for (const [name, value] of Object.entries(await import(`${root}asm/layout/${layout}.ts`))) {
@@ -18,5 +18,5 @@ for (const layout of layouts) {
     lines.push(`inline constexpr ${value > 0xffffffff ? 'uint64_t' : 'uint32_t'} ${name} = ${value};`);
   }
 }
-lines.push('}  // namespace abi', '');
+lines.push('}  // namespace overweft::abi', '');
 process.stdout.write(lines.join('\n'));

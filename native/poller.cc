@@ -1,0 +1,77 @@
+#include "poller.h"
+
+#include <cerrno>
+#include <string>
+
+#include "boundary.h"
+#include "exports.h"
+
+namespace overweft {
+namespace {
+
+constexpr uint32_t kWakeup = kSlots;
+
+void control(int epoll, int operation, int fd, uint32_t id) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u32 = id;
+  if (epoll_ctl(epoll, operation, fd, &event) != 0) {
+    throwErrno("epoll_ctl", "fd " + std::to_string(fd));
+  }
+}
+
+}  // namespace
+
+Poller::Poller() : epoll_(epoll_create1(EPOLL_CLOEXEC)) {
+  if (!epoll_) throwErrno("epoll_create1", "poller");
+}
+
+void Poller::add(int fd, uint32_t slot) { control(epoll_.get(), EPOLL_CTL_ADD, fd, slot); }
+
+void Poller::remove(int fd, uint32_t slot) {
+  epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
+  if (isTap(slot)) {
+    taps.remove(slot);
+  } else {
+    sockets.remove(slot - abi::FIRST_SOCKET_SLOT);
+  }
+}
+
+void Poller::listen(UniqueFd wakeup) {
+  control(epoll_.get(), EPOLL_CTL_ADD, wakeup.get(), kWakeup);
+  if (wakeup_) epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, wakeup_.get(), nullptr);
+  wakeup_ = std::move(wakeup);
+}
+
+uint32_t Poller::wait(int timeout) {
+  taps.clear();
+  sockets.clear();
+  int count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  uint32_t ready = 0;
+  for (int i = 0; i < count; i++) {
+    uint32_t id = events_[i].data.u32;
+    if (id == kWakeup) {
+      uint64_t signals;
+      if (::read(wakeup_.get(), &signals, sizeof signals) > 0) ready |= kWoken;
+    } else if (isTap(id)) {
+      taps.add(id);
+      ready |= kTapReady;
+    } else {
+      sockets.add(id - abi::FIRST_SOCKET_SLOT);
+      ready |= kSocketReady;
+    }
+  }
+  return ready;
+}
+
+napi_value wait(napi_env env, napi_callback_info info) noexcept {
+  NumericCall<1> call;
+  if (!call.read(env, info)) return nullptr;
+  Environment& environment = *call.environment;
+  bool failed = environment.slots.anyFailed();
+  int timeout = failed ? 0 : static_cast<int32_t>(call.arguments[0]);
+  uint32_t ready = environment.poller.wait(timeout);
+  return hotResult(env, failed ? ready | kSlotFailed : ready);
+}
+
+}  // namespace overweft

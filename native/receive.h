@@ -1,0 +1,27 @@
+// Bursts into linear memory: frames from TAPs, datagrams from sockets.
+#pragma once
+
+#include <abi.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cstdint>
+
+namespace overweft {
+
+/// Most messages in one recvmmsg.
+constexpr uint32_t kReceiveBatch = 64;
+
+/// Room for an int each of UDP_GRO and IP_TOS or IPV6_TCLASS.
+constexpr size_t kReceiveControl = 2 * CMSG_SPACE(sizeof(int));
+
+/// Arrays of one recvmmsg, kept so that a burst allocates nothing.
+struct ReceiveBatch {
+  std::array<mmsghdr, kReceiveBatch> messages;
+  std::array<iovec, kReceiveBatch> buffers;
+  std::array<sockaddr_in6, kReceiveBatch> sources;
+  alignas(cmsghdr) std::array<std::array<uint8_t, kReceiveControl>, kReceiveBatch> control;
+};
+
+}  // namespace overweft
