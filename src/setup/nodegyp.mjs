@@ -15,6 +15,7 @@ export async function nodeGyp(folder, commands) {
       '--release',
       `--directory=${folder}`,
       `--nodedir=${runtime.folder}`,
+      '--jobs=max',
       '--loglevel=warn',
     ],
     { env: { npm_config_nodedir: runtime.folder } },
