@@ -1,0 +1,13 @@
+/** The configuration of one node's daemon. */
+import { dirname } from 'node:path';
+import { clusterCIDRs, type LabNode, type LabOptions, type LabPlan, underlayInterface } from './plan.ts';
+
+export const labConfig = (options: LabOptions, plan: LabPlan, node: LabNode): object => ({
+  node: node.name,
+  runDirectory: dirname(node.socket),
+  store: { type: 'file', directory: plan.manifests },
+  encapsulation: options.encapsulation,
+  underlay: { addresses: node.ips, family: options.underlay, interface: underlayInterface },
+  podNetwork: { clusterCIDRs },
+  api: { socket: node.socket },
+});

@@ -1,0 +1,112 @@
+/** Real daemons, one in each node's network namespace. */
+import { spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { stringify } from 'yaml';
+import { inside, LabError } from './command.ts';
+
+/** What a daemon is started with. */
+export interface DaemonPlace {
+  readonly name: string;
+  readonly netns: string;
+  readonly config: string;
+  readonly socket: string;
+  readonly log: string;
+}
+
+/** A daemon of one's own making: its process outlives this one. */
+export interface Daemon extends DaemonPlace {
+  readonly pid: number;
+  /** Exit status or signal of a daemon that has ended. */
+  readonly ended: () => string | null;
+}
+
+/**
+ * Starts `overweft run` inside a network namespace, detached, its output in a log file.
+ * @param program argument array that runs the command line
+ */
+export function startDaemon(place: DaemonPlace, program: readonly string[]): Daemon {
+  const [command = '', ...head] = program;
+  const [file, args] = inside(place.netns, command, [...head, 'run', '--config', place.config]);
+  const log = openSync(place.log, 'a', 0o600);
+  const child = spawn(file, args, { detached: true, stdio: ['ignore', log, log] });
+  closeSync(log);
+  let ended: string | null = null;
+  child.on('error', (error) => {
+    ended = error.message;
+  });
+  child.on('exit', (status, signal) => {
+    ended = signal ?? `exit status ${status}`;
+  });
+  child.unref();
+  return { ...place, pid: child.pid ?? 0, ended: () => ended };
+}
+
+export const writeConfig = (place: DaemonPlace, config: object): void =>
+  writeFileSync(place.config, stringify(config), { mode: 0o600 });
+
+const startPatienceMs = 20_000;
+
+/** Returns when the daemon's first tables are live. */
+export async function daemonReady(daemon: Daemon): Promise<void> {
+  const deadline = Date.now() + startPatienceMs;
+  for (;;) {
+    const ended = daemon.ended();
+    if (ended) throw new LabError(`the daemon of ${daemon.name} ended: ${ended}`);
+    try {
+      if ((await callDaemon(daemon.socket, 'GET', '/healthz')).status === 200) return;
+    } catch {
+      // The socket is not there yet.
+    }
+    if (Date.now() > deadline) throw new LabError(`the daemon of ${daemon.name} is not ready after 20 s`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Gives a pod its interface; returns when the pod's tables are live. */
+export async function attachPod(
+  daemon: DaemonPlace,
+  pod: { namespace: string; name: string; netns: string },
+): Promise<void> {
+  const path = `/v1/ports/${pod.namespace}/${pod.name}`;
+  const { status, body } = await callDaemon(daemon.socket, 'PUT', path, {
+    netns: `/run/netns/${pod.netns}`,
+    interface: 'eth0',
+  });
+  if (status >= 300) throw new LabError(`${daemon.name} cannot attach ${pod.namespace}/${pod.name}: ${body}`);
+}
+
+/** One request over a daemon's Unix socket. */
+export function callDaemon(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const text = body ? JSON.stringify(body) : '';
+    const headers = body
+      ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+      : {};
+    const sent = request({ socketPath, method, path, headers }, (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({ status: response.statusCode ?? 0, body: `${Buffer.concat(chunks)}` }),
+      );
+    });
+    sent.on('error', reject);
+    sent.end(text);
+  });
+}
+
+/** The last lines that a daemon wrote, headed by its name. */
+export function logTail(daemon: Pick<DaemonPlace, 'name' | 'log'>, lines = 8): string {
+  try {
+    const tail = readFileSync(daemon.log, 'utf8').trimEnd().split('\n').slice(-lines);
+    return [`--- ${daemon.name}, last lines of its log ---`, ...tail].join('\n');
+  } catch {
+    return `--- ${daemon.name} has written no log ---`;
+  }
+}

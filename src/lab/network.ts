@@ -1,0 +1,114 @@
+/** Network namespaces and the underlay that joins them. */
+import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { ipBatch, LabError, netnsFile } from './command.ts';
+import { isLabNetns, type LabPlan, underlayInterface, underlayNetns } from './plan.ts';
+
+const bridge = 'underlay0';
+const underlayMTU = 1500;
+
+/**
+ * Makes every namespace, the bridge, and a veth from each node to it. No link-local addresses on the underlay and no
+ * duplicate address detection anywhere, so that nothing has to be waited for.
+ */
+export async function createNetwork(plan: LabPlan): Promise<void> {
+  const all = [underlayNetns, ...plan.nodes.map((node) => node.netns), ...plan.pods.map((pod) => pod.netns)];
+  await ipBatch(
+    [],
+    [
+      ...all.map((netns) => `netns add ${netns}`),
+      ...plan.nodes.map(
+        (node) =>
+          `link add ${underlayInterface} netns ${node.netns} mtu ${underlayMTU} type veth ` +
+          `peer name ${node.name} netns ${underlayNetns} mtu ${underlayMTU}`,
+      ),
+    ],
+  );
+  await Promise.all([
+    ipBatch(
+      ['-n', underlayNetns],
+      [
+        `link add ${bridge} mtu ${underlayMTU} type bridge mcast_snooping 0`,
+        ...[bridge, ...plan.nodes.map((node) => node.name)].map(
+          (link) => `link set ${link} addrgenmode none ${link === bridge ? '' : `master ${bridge}`} up`,
+        ),
+      ],
+    ),
+    ...plan.nodes.map(({ netns, ips }) =>
+      ipBatch(
+        ['-n', netns],
+        [
+          'link set lo up',
+          `link set ${underlayInterface} addrgenmode none up`,
+          `address add ${ips[0]}/24 dev ${underlayInterface}`,
+          `address add ${ips[1]}/64 dev ${underlayInterface} nodad`,
+        ],
+      ),
+    ),
+  ]);
+}
+
+/** Names of the lab's namespaces that exist now. */
+export function existingNetns(): string[] {
+  try {
+    return readdirSync('/run/netns').filter(isLabNetns);
+  } catch (error) {
+    if (isCode(error, 'ENOENT')) return [];
+    throw error;
+  }
+}
+
+/** Deletes the lab's namespaces with all that is in them, after ending every process that runs there. */
+export async function deleteNetwork(): Promise<void> {
+  const names = existingNetns();
+  await endProcesses(() => processesInside(names));
+  await ipBatch(
+    ['-force'],
+    names.map((netns) => `netns delete ${netns}`),
+  );
+}
+
+/** SIGTERM first; what is still there after two seconds gets SIGKILL. */
+export async function endProcesses(find: () => number[]): Promise<void> {
+  const patienceMs = 2000;
+  const goneMs = 2000;
+  for (const [signal, waitMs] of [
+    ['SIGTERM', patienceMs],
+    ['SIGKILL', goneMs],
+  ] as const) {
+    const deadline = Date.now() + waitMs;
+    for (const pid of find()) kill(pid, signal);
+    while (Date.now() < deadline) {
+      if (find().length === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+  throw new LabError(`processes ${find().join(', ')} do not end after SIGKILL`);
+}
+
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!isCode(error, 'ESRCH')) throw error;
+  }
+}
+
+/** Process ids whose network namespace is one of these. */
+function processesInside(names: readonly string[]): number[] {
+  const inodes = new Set(names.map((netns) => `net:[${statSync(netnsFile(netns)).ino}]`));
+  return processes().filter((pid) => {
+    try {
+      return inodes.has(readlinkSync(`/proc/${pid}/ns/net`));
+    } catch {
+      return false; // It ended, or is a zombie without namespaces.
+    }
+  });
+}
+
+export const processes = (): number[] =>
+  readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number);
+
+export const isCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code;

@@ -1,0 +1,86 @@
+/** `overweft lab up`: a complete cluster in network namespaces of this machine. */
+import { accessSync, constants } from 'node:fs';
+import { geteuid } from 'node:process';
+import { LabError } from './command.ts';
+import { labConfig } from './config.ts';
+import { attachPod, type Daemon, daemonReady, logTail, startDaemon, writeConfig } from './daemon.ts';
+import { takeDown } from './down.ts';
+import { createNetwork } from './network.ts';
+import { type LabOptions, type LabPlan, planLab } from './plan.ts';
+import { unreachablePairs } from './reach.ts';
+import { createState, describeLab, type LabDescription, labDirectory } from './state.ts';
+
+/** Called before each step, with its name. */
+export type Progress = (step: string) => void;
+
+/**
+ * Returns when every pod reaches every pod and every node its own pods; a lab that does not get there is taken down.
+ * @param program argument array that runs the command line, for the daemons
+ * @throws LabError which names what failed, with the daemons' last log lines
+ */
+export async function bringUp(
+  options: LabOptions,
+  program: readonly string[],
+  progress: Progress,
+  stop: AbortSignal,
+): Promise<LabDescription> {
+  requireRights();
+  const plan = planLab(options, labDirectory);
+  await createState(plan);
+  const daemons: Daemon[] = [];
+  try {
+    return await build(options, plan, program, daemons, progress, stop);
+  } catch (error) {
+    const logs = daemons.map((daemon) => logTail(daemon));
+    await takeDown();
+    if (stop.aborted) throw new LabError('interrupted: the lab is down again');
+    const message = error instanceof LabError ? error.message : error instanceof Error ? error.stack : error;
+    throw new LabError([message, ...logs].join('\n'));
+  }
+}
+
+async function build(
+  options: LabOptions,
+  plan: LabPlan,
+  program: readonly string[],
+  daemons: Daemon[],
+  progress: Progress,
+  stop: AbortSignal,
+): Promise<LabDescription> {
+  const step = (name: string) => {
+    stop.throwIfAborted();
+    progress(name);
+  };
+  step(`${plan.nodes.length} nodes and ${plan.pods.length} pods in network namespaces`);
+  await createNetwork(plan);
+  step('one daemon a node');
+  for (const node of plan.nodes) {
+    writeConfig(node, labConfig(options, plan, node));
+    daemons.push(startDaemon(node, program));
+  }
+  const pids = daemons.map((daemon) => daemon.pid);
+  const description = describeLab(plan, pids);
+  await Promise.all(daemons.map(daemonReady));
+  step('pods attached');
+  await Promise.all(
+    plan.pods.map((pod) => {
+      const node = plan.nodes.find(({ name }) => name === pod.node);
+      return node && attachPod(node, pod);
+    }),
+  );
+  step('every pod reaches every pod');
+  const failed = await unreachablePairs(plan);
+  if (failed.length > 0) throw new LabError(`no reply to ping:\n  ${failed.join('\n  ')}`);
+  stop.throwIfAborted();
+  return description;
+}
+
+function requireRights(): void {
+  if (geteuid?.() !== 0)
+    throw new LabError('the lab makes network namespaces and interfaces: run it as root');
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
+  } catch {
+    throw new LabError('the lab needs /dev/net/tun: load the kernel module tun, or pass the device in');
+  }
+}
