@@ -1,0 +1,76 @@
+// From a YAML file to a configuration: read, parse, validate, each error with its place.
+import { readFileSync } from 'node:fs';
+import { LineCounter, parseDocument } from 'yaml';
+import { covers } from '../net/prefix.ts';
+import { type Issue, issuesOf } from './issues.ts';
+import { type Config, configSchema } from './schema.ts';
+
+/** A configuration that cannot be used; the message lists every error, one a line. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly issues: readonly Issue[];
+
+  constructor(file: string, issues: readonly Issue[]) {
+    super(issues.map(({ path, message }) => `${file}: ${path ? `${path}: ` : ''}${message}`).join('\n'));
+    this.issues = issues;
+  }
+}
+
+/** @throws ConfigError */
+export function loadConfig(file: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new ConfigError(file, [{ path: '', message: `cannot be read: ${(error as Error).message}` }]);
+  }
+  return parseConfig(text, file);
+}
+
+/**
+ * @param file what the errors call the text
+ * @throws ConfigError
+ */
+export function parseConfig(text: string, file: string): Config {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
+  if (document.errors.length > 0) {
+    const issues = document.errors.map(({ message, pos }) => {
+      const { line, col } = lines.linePos(pos[0]);
+      return { path: '', message: `line ${line}, column ${col}: ${message}` };
+    });
+    throw new ConfigError(file, issues);
+  }
+  const result = configSchema.safeParse(document.toJS() ?? {});
+  if (!result.success) throw new ConfigError(file, issuesOf(result.error));
+  const contradictions = consistency(result.data);
+  if (contradictions.length > 0) throw new ConfigError(file, contradictions);
+  return result.data;
+}
+
+/** What no single field shows. */
+function consistency(config: Config): Issue[] {
+  const issues: Issue[] = [];
+  const { liveness, ports, underlay, podNetwork, peers } = config;
+  if (liveness.timeout < liveness.interval) {
+    issues.push({ path: 'liveness.timeout', message: `must not be shorter than liveness.interval (${liveness.interval})` });
+  }
+  if (ports.vxlan === ports.geneve) {
+    issues.push({ path: 'ports.geneve', message: `must differ from ports.vxlan (${ports.vxlan})` });
+  }
+  const families = new Set(underlay.addresses.map(({ family }) => family));
+  for (const [i, peer] of peers.entries()) {
+    if (!peer.addresses.some(({ family }) => families.has(family))) {
+      issues.push({
+        path: `peers[${i}].addresses`,
+        message: 'must hold an address of a family that underlay.addresses has, too',
+      });
+    }
+  }
+  for (const [i, block] of (podNetwork.podCIDRs ?? []).entries()) {
+    if (!podNetwork.clusterCIDRs.some((cluster) => covers(cluster, block))) {
+      issues.push({ path: `podNetwork.podCIDRs[${i}]`, message: 'must lie in one of podNetwork.clusterCIDRs' });
+    }
+  }
+  return issues;
+}

@@ -1,0 +1,149 @@
+// Configuration of a node daemon: the fields, their limits and their defaults. docs/configuration.md explains each.
+import { z } from 'zod';
+import { MAX_SOCKETS, MAX_TUNNELS, MAX_WORKERS } from '../../asm/layout/memory.ts';
+import { addressField, integer, macField, nameField, pathField, portField, prefixField } from './fields.ts';
+
+export const encapsulationField = z.enum(['geneve', 'vxlan', 'ipip']);
+const vniField = integer(0, 0xffffff);
+const seconds = (least: number, most: number) => integer(least, most);
+const offload = z.enum(['auto', 'off']).default('auto');
+
+const uniqueFamilies = (addresses: readonly { family: 4 | 6 }[]) =>
+  new Set(addresses.map(({ family }) => family)).size === addresses.length;
+
+const store = z.discriminatedUnion('type', [z.strictObject({ type: z.literal('file'), directory: pathField })], {
+  error: 'must have type "file"',
+});
+
+const underlay = z.strictObject({
+  /** At most one of each family. */
+  addresses: z
+    .array(addressField, { error: "must be a list of this node's own addresses" })
+    .min(1, 'must name at least one address of this node')
+    .refine(uniqueFamilies, 'must name at most one address of each family'),
+  /** Outer family towards peers that have both. */
+  family: z.enum(['ipv4', 'ipv6']).default('ipv4'),
+  /** Device to which the sockets are bound; otherwise the kernel's routes decide. */
+  interface: z.string().min(1).max(15).optional(),
+  dscp: integer(0, 63).default(0),
+  ttl: integer(1, 255).default(64),
+  /** UDP checksum of what is sent. */
+  outerChecksum: z.boolean().default(true),
+  /** Take datagrams without UDP checksum over IPv6 (RFC 6935, RFC 6936). */
+  acceptZeroChecksumIPv6: z.boolean().default(false),
+  /** Sockets to send from, each with a source port of its own. */
+  entropyPorts: integer(1, MAX_SOCKETS / 4)
+    .refine((count) => (count & (count - 1)) === 0, 'must be a power of two')
+    .default(32),
+  bufferBytes: integer(65536, 1 << 30).default(8 << 20),
+});
+
+const geneveOption = z.strictObject({
+  class: integer(0, 0xffff),
+  type: integer(0, 0x7f),
+  critical: z.boolean().default(false),
+  /** Hexadecimal, whole words of four bytes. */
+  data: z
+    .string()
+    .regex(/^([0-9a-fA-F]{8})*$/, 'must be hexadecimal in whole words of four bytes (8 digits each)')
+    .default(''),
+});
+
+const geneve = z.strictObject({
+  payload: z.enum(['ethernet', 'ip']).default('ethernet'),
+  options: z
+    .array(geneveOption)
+    .default([])
+    .refine(
+      (options) => options.reduce((sum, { data }) => sum + 4 + data.length / 2, 0) <= 64,
+      'must take at most 64 bytes in all (4 and the data of each option)',
+    ),
+});
+
+const podNetwork = z.strictObject({
+  /** Every address that can be a pod's, on any node. */
+  clusterCIDRs: z.array(prefixField).min(1).max(16).default(() => defaultPrefixes('10.244.0.0/16', 'fd00:244::/32')),
+  /** This node's share, where its Node object does not say. */
+  podCIDRs: z.array(prefixField).max(2).optional(),
+  routerMAC: macField.optional(),
+  /** Table for routes from this node to pods; the next one serves forwarded packets. */
+  routeTable: integer(1, 0x7ffffffe).default(24_401),
+  /** Preference of the rules that lead there; the next one serves forwarded packets. */
+  rulePreference: integer(1, 32_764).default(4_401),
+});
+
+const peer = z.strictObject({
+  name: nameField,
+  addresses: z.array(addressField).min(1, 'must name at least one outer address'),
+  podCIDRs: z.array(prefixField).default([]),
+  routerMAC: macField.optional(),
+  encapsulation: encapsulationField.optional(),
+  vni: vniField.optional(),
+  /** Pod network address that answers pings, for liveness. */
+  probe: addressField.optional(),
+});
+
+const tables = z.strictObject({
+  endpoints: integer(16, 1 << 20).default(16_384),
+  routes: integer(16, 1 << 18).default(4_096),
+  cidrs: integer(16, 1 << 18).default(4_096),
+  tunnels: integer(1, MAX_TUNNELS).default(1_024),
+  flows: integer(1_024, 1 << 22).default(131_072),
+  policyBytes: integer(65_536, 1 << 29).default(16 << 20),
+});
+
+const offloads = z.strictObject({
+  tso: offload,
+  uso: offload,
+  udpSegment: offload,
+  udpGro: offload,
+  coalesce: offload,
+});
+
+const liveness = z.strictObject({
+  enabled: z.boolean().default(true),
+  /** Seconds. */
+  interval: seconds(1, 3600).default(2),
+  timeout: seconds(1, 86_400).default(10),
+});
+
+const pathMTU = z.strictObject({
+  enabled: z.boolean().default(true),
+  /** Seconds between two looks at a path. */
+  interval: seconds(5, 86_400).default(300),
+});
+
+export const configSchema = z.strictObject({
+  node: nameField,
+  runDirectory: pathField.default('/run/overweft'),
+  store,
+  encapsulation: encapsulationField.default('geneve'),
+  vni: vniField.default(1),
+  ports: z.strictObject({ vxlan: portField.default(4789), geneve: portField.default(6081) }).prefault({}),
+  geneve: geneve.prefault({}),
+  underlay,
+  podNetwork: podNetwork.prefault({}),
+  peers: z
+    .array(peer)
+    .default([])
+    .refine((peers) => new Set(peers.map(({ name }) => name)).size === peers.length, 'must not name a peer twice'),
+  tables: tables.prefault({}),
+  workers: integer(1, MAX_WORKERS).default(1),
+  offloads: offloads.prefault({}),
+  liveness: liveness.prefault({}),
+  pathMTU: pathMTU.prefault({}),
+  /** Unix socket of the API. */
+  api: z.strictObject({ socket: pathField.optional() }).prefault({}),
+  /** Additional TCP listener for /metrics. */
+  metrics: z.strictObject({ address: addressField, port: portField.default(9464) }).optional(),
+  logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
+});
+
+/** A validated configuration, defaults filled in. */
+export type Config = z.output<typeof configSchema>;
+export type Encapsulation = z.output<typeof encapsulationField>;
+export type StaticPeer = Config['peers'][number];
+
+function defaultPrefixes(...texts: string[]) {
+  return texts.map((text) => prefixField.parse(text));
+}

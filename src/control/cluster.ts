@@ -1,0 +1,145 @@
+// From objects to what matters of them: live pods with their addresses and labels, nodes, policies. Pure.
+import type { Address } from '../net/address.ts';
+import { parseAddress } from '../net/address.ts';
+import type { Mac } from '../net/mac.ts';
+import type { Prefix } from '../net/prefix.ts';
+import type { Encapsulation } from '../config/schema.ts';
+import {
+  encapsulationOf,
+  type NetworkPolicyObject,
+  type NodeObject,
+  type Objects,
+  type PodObject,
+  type Protocol,
+  routerMacOf,
+} from './objects.ts';
+import type { Labels } from './selectors.ts';
+
+/** A container port that has a name. */
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly number: number;
+}
+
+/** A pod that may send and receive: neither finished nor on the host network. */
+export interface Pod {
+  /** `namespace/name`. */
+  readonly key: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly node: string | undefined;
+  readonly labels: Labels;
+  readonly addresses: readonly Address[];
+  readonly namedPorts: readonly NamedPort[];
+}
+
+export interface ClusterNode {
+  readonly name: string;
+  readonly addresses: readonly Address[];
+  readonly podCIDRs: readonly Prefix[];
+  readonly routerMac: Mac | undefined;
+  readonly encapsulation: Encapsulation | undefined;
+}
+
+export interface Cluster {
+  readonly nodes: readonly ClusterNode[];
+  readonly pods: readonly Pod[];
+  /** Labels of each namespace, `kubernetes.io/metadata.name` always among them. */
+  readonly namespaces: ReadonlyMap<string, Labels>;
+  readonly policies: readonly NetworkPolicyObject[];
+  /** Contradictions between objects, and how they were resolved. */
+  readonly warnings: readonly string[];
+}
+
+export function clusterOf(objects: Objects): Cluster {
+  const warnings: string[] = [];
+  return {
+    nodes: objects.nodes.map(nodeOf),
+    pods: livePods(objects.pods, warnings),
+    namespaces: namespacesOf(objects),
+    policies: [...objects.policies].sort((a, b) => compare(policyKey(a), policyKey(b))),
+    warnings,
+  };
+}
+
+export const policyKey = ({ metadata }: NetworkPolicyObject) => `${metadata.namespace}/${metadata.name}`;
+
+function nodeOf(object: NodeObject): ClusterNode {
+  const { spec, status, metadata } = object;
+  const addresses = (status?.addresses ?? [])
+    .filter(({ type }) => type === 'InternalIP')
+    .flatMap(({ address }) => parseAddress(address) ?? []);
+  return {
+    name: metadata.name,
+    addresses,
+    podCIDRs: spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []),
+    routerMac: routerMacOf(object),
+    encapsulation: encapsulationOf(object),
+  };
+}
+
+function livePods(objects: readonly PodObject[], warnings: string[]): Pod[] {
+  const owners = new Map<string, string>();
+  // A younger pod owns an address that an older one still names: addresses are reused.
+  const youngestFirst = objects
+    .filter(isLive)
+    .sort((a, b) => compare(created(b), created(a)) || compare(keyOf(a), keyOf(b)));
+  const pods = youngestFirst.map((object): Pod => {
+    const key = keyOf(object);
+    const addresses = addressesOf(object).filter(({ text }) => {
+      const owner = owners.get(text) ?? key;
+      if (owner !== key) warnings.push(`Pod ${key}: address ${text} is taken by pod ${owner}`);
+      owners.set(text, owner);
+      return owner === key;
+    });
+    return {
+      key,
+      namespace: object.metadata.namespace,
+      name: object.metadata.name,
+      node: object.spec?.nodeName ?? undefined,
+      labels: object.metadata.labels,
+      addresses,
+      namedPorts: namedPortsOf(object),
+    };
+  });
+  return pods.sort((a, b) => compare(a.key, b.key));
+}
+
+function isLive({ spec, status }: PodObject): boolean {
+  return !spec?.hostNetwork && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
+}
+
+function addressesOf({ status }: PodObject): Address[] {
+  const all = status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
+  return [...new Map(all.map((address) => [address.text, address])).values()];
+}
+
+function namedPortsOf({ spec }: PodObject): NamedPort[] {
+  // An init container that is restarted always is a sidecar, and serves as long as the pod lives.
+  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
+  return [...(spec?.containers ?? []), ...sidecars].flatMap(({ ports }) =>
+    (ports ?? []).flatMap(({ name, protocol, containerPort }) =>
+      name ? [{ name, protocol, number: containerPort }] : [],
+    ),
+  );
+}
+
+function namespacesOf({ namespaces, pods, policies }: Objects): Map<string, Labels> {
+  const named = (name: string, labels: Labels): [string, Labels] => [
+    name,
+    { ...labels, 'kubernetes.io/metadata.name': name },
+  ];
+  return new Map([
+    ...[...pods, ...policies].map(({ metadata }) => named(metadata.namespace, {})),
+    ...namespaces.map(({ metadata }) => named(metadata.name, metadata.labels)),
+  ]);
+}
+
+const keyOf = ({ metadata }: PodObject) => `${metadata.namespace}/${metadata.name}`;
+const created = ({ metadata }: PodObject) => metadata.creationTimestamp ?? '';
+
+/** Order of code units, the same on every node whatever its locale. */
+export function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,120 @@
+// Store over a directory of manifests (*.yaml, *.yml, *.json), watched.
+import { type FSWatcher, watch } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { type Manifest, readManifests } from './manifests.ts';
+import type { Store, StoreState } from './store.ts';
+
+/** Quiet time after a change before the directory is read: writers touch several files in a row. */
+const SETTLE_MS = 50;
+/** Longest time without a look: covers a directory that was replaced, and file systems without inotify. */
+const RESCAN_MS = 5_000;
+
+/**
+ * The whole directory is one state: a bad manifest keeps the last good state of all of it, so that a mistake in one
+ * file never applies half an intention.
+ */
+export class FileStore implements Store {
+  readonly #directory: string;
+  #state: StoreState = { objects: undefined, faults: [], ignored: {} };
+  #watcher: FSWatcher | undefined;
+  #settling: NodeJS.Timeout | undefined;
+  #rescan: NodeJS.Timeout | undefined;
+  #reading: Promise<void> = Promise.resolve();
+  #signature = '';
+  #changed: () => void = () => {};
+  #stopped = false;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  get state(): StoreState {
+    return this.#state;
+  }
+
+  async start(changed: () => void): Promise<void> {
+    this.#changed = changed;
+    this.#watch();
+    this.#rescan = setInterval(() => {
+      this.#watch();
+      this.#read();
+    }, RESCAN_MS);
+    this.#rescan.unref();
+    await this.#read();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#rescan);
+    clearTimeout(this.#settling);
+    this.#watcher?.close();
+    await this.#reading;
+  }
+
+  #watch(): void {
+    // A watch follows the inode: a directory that was replaced under its name needs a new one.
+    this.#watcher?.close();
+    this.#watcher = undefined;
+    try {
+      this.#watcher = watch(this.#directory, { persistent: false }, () => this.#settle());
+      this.#watcher.on('error', () => this.#settle());
+    } catch {
+      // The directory is missing: reading it says so.
+    }
+  }
+
+  #settle(): void {
+    if (this.#stopped) return;
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      this.#read();
+    }, SETTLE_MS);
+  }
+
+  /** Reads in turn: two readings never overlap. */
+  #read(): Promise<void> {
+    this.#reading = this.#reading.then(() => this.#readOnce());
+    return this.#reading;
+  }
+
+  async #readOnce(): Promise<void> {
+    if (this.#stopped) return;
+    let manifests: Manifest[];
+    try {
+      manifests = await readDirectory(this.#directory);
+    } catch (error) {
+      return this.#apply('unreadable', {
+        ...this.#state,
+        faults: [{ source: this.#directory, object: '', field: '', message: `cannot be read: ${(error as Error).message}` }],
+      });
+    }
+    const signature = JSON.stringify(manifests);
+    if (signature === this.#signature) return;
+    const { objects, faults, ignored } = readManifests(manifests);
+    this.#apply(signature, { objects: faults.length === 0 ? objects : this.#state.objects, faults, ignored });
+  }
+
+  #apply(signature: string, state: StoreState): void {
+    if (signature === this.#signature) return;
+    this.#signature = signature;
+    this.#state = state;
+    this.#changed();
+  }
+}
+
+async function readDirectory(directory: string): Promise<Manifest[]> {
+  const names = (await readdir(directory)).filter((name) => /^[^.].*\.(ya?ml|json)$/.test(name)).sort();
+  const manifests = await Promise.all(
+    names.map(async (file): Promise<Manifest[]> => {
+      try {
+        return [{ file, text: await readFile(join(directory, file), 'utf8') }];
+      } catch (error) {
+        // Deleted between listing and reading.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+        throw error;
+      }
+    }),
+  );
+  return manifests.flat();
+}

@@ -1,0 +1,119 @@
+// From the text of manifest files to validated objects. Pure: knows nothing of files or watching.
+import { parseAllDocuments } from 'yaml';
+import { issuesOf } from '../config/issues.ts';
+import { type Kind, kinds, type NamespaceObject, type NetworkPolicyObject, type NodeObject, type Objects, type PodObject } from './objects.ts';
+import type { StoreFault } from './store.ts';
+
+/** A manifest file. */
+export interface Manifest {
+  readonly file: string;
+  readonly text: string;
+}
+
+export interface Reading {
+  /** Complete only when there are no faults. */
+  readonly objects: Objects;
+  readonly faults: readonly StoreFault[];
+  readonly ignored: Readonly<Record<string, number>>;
+}
+
+/** Reads manifests of YAML (several documents each) or JSON, objects or Lists of objects. */
+export function readManifests(manifests: readonly Manifest[]): Reading {
+  const reader = new ManifestReader();
+  for (const manifest of manifests) reader.read(manifest);
+  return reader.reading();
+}
+
+class ManifestReader {
+  readonly #nodes: NodeObject[] = [];
+  readonly #namespaces: NamespaceObject[] = [];
+  readonly #pods: PodObject[] = [];
+  readonly #policies: NetworkPolicyObject[] = [];
+  readonly #faults: StoreFault[] = [];
+  readonly #ignored: Record<string, number> = {};
+  /** File in which each object was first seen. */
+  readonly #seen = new Map<string, string>();
+
+  read({ file, text }: Manifest): void {
+    for (const document of parseAllDocuments(text)) {
+      const [error] = document.errors;
+      if (error) this.#fault(file, '', '', error.message.split('\n')[0] ?? error.message);
+      else this.#value(file, document.toJS(), '');
+    }
+  }
+
+  reading(): Reading {
+    return {
+      objects: { nodes: this.#nodes, namespaces: this.#namespaces, pods: this.#pods, policies: this.#policies },
+      faults: this.#faults,
+      ignored: this.#ignored,
+    };
+  }
+
+  #value(file: string, value: unknown, at: string): void {
+    if (value === null || value === undefined) return;
+    if (!isRecord(value)) return this.#fault(file, '', at, 'must be an object with apiVersion and kind');
+    const { kind } = value;
+    if (typeof kind !== 'string') return this.#fault(file, nameOf(value), `${at}kind`, 'must name a kind, such as Pod');
+    if (Array.isArray(value.items) && kind.endsWith('List')) {
+      for (const [i, item] of value.items.entries()) this.#value(file, item, `items[${i}].`);
+      return;
+    }
+    if (!isKnown(kind, value.apiVersion)) {
+      this.#ignored[kind] = (this.#ignored[kind] ?? 0) + 1;
+      return;
+    }
+    const result = kinds[kind].safeParse(value);
+    const name = nameOf(value);
+    if (!result.success) {
+      for (const { path, message } of issuesOf(result.error)) this.#fault(file, name, at + path, message);
+      return;
+    }
+    this.#add(file, result.data);
+  }
+
+  #add(file: string, object: NodeObject | NamespaceObject | PodObject | NetworkPolicyObject): void {
+    const scoped = object.kind === 'Pod' || object.kind === 'NetworkPolicy';
+    const name = `${object.kind} ${scoped ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`;
+    const first = this.#seen.get(name);
+    if (first !== undefined) return this.#fault(file, name, 'metadata.name', `is taken: ${first} has the same object`);
+    this.#seen.set(name, file);
+    // The schema of each kind fixes the kind, which TypeScript does not see through a loose object.
+    switch (object.kind) {
+      case 'Node':
+        return void this.#nodes.push(object as NodeObject);
+      case 'Namespace':
+        return void this.#namespaces.push(object as NamespaceObject);
+      case 'Pod':
+        return void this.#pods.push(object as PodObject);
+      case 'NetworkPolicy':
+        return void this.#policies.push(object as NetworkPolicyObject);
+    }
+  }
+
+  #fault(source: string, object: string, field: string, message: string): void {
+    this.#faults.push({ source, object, field, message });
+  }
+}
+
+const groups: Readonly<Record<Kind, RegExp>> = {
+  Node: /^v1$/,
+  Namespace: /^v1$/,
+  Pod: /^v1$/,
+  // Another version in the same group is refused rather than ignored: it is meant to forbid something.
+  NetworkPolicy: /^networking\.k8s\.io\//,
+};
+
+function isKnown(kind: string, apiVersion: unknown): kind is Kind {
+  return Object.hasOwn(groups, kind) && groups[kind as Kind].test(String(apiVersion));
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function nameOf({ kind, metadata }: Record<string, unknown>): string {
+  const { namespace, name } = isRecord(metadata) ? metadata : {};
+  const path = [namespace, name].filter((part) => typeof part === 'string').join('/');
+  return [kind, path].filter((part) => typeof part === 'string' && part !== '').join(' ');
+}

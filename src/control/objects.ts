@@ -1,0 +1,162 @@
+/**
+ * The Kubernetes objects that Overweft reads, as far as it reads them.
+ *
+ * Fields that it does not use are tolerated, as real objects have many; only a NetworkPolicy's spec is closed,
+ * because an unknown field there would silently change who may talk to whom.
+ * https://kubernetes.io/docs/reference/kubernetes-api/
+ */
+import { z } from 'zod';
+import { addressField, integer, macField, nameField, prefixField } from '../config/fields.ts';
+import { encapsulationField } from '../config/schema.ts';
+import { covers } from '../net/prefix.ts';
+import { labelSelector, labels } from './selectors.ts';
+
+const annotations = z.record(z.string(), z.string()).nullish();
+
+const metadata = z.looseObject({
+  name: nameField,
+  namespace: nameField.nullish().transform((name) => name ?? 'default'),
+  labels: labels.nullish().transform((map) => map ?? {}),
+  annotations,
+  creationTimestamp: z.string().nullish(),
+});
+
+const ROUTER_MAC = 'overweft.io/router-mac';
+const ENCAPSULATION = 'overweft.io/encapsulation';
+
+const node = z.looseObject({
+  kind: z.literal('Node'),
+  metadata: metadata.extend({
+    annotations: z
+      .looseObject({ [ROUTER_MAC]: macField.optional(), [ENCAPSULATION]: encapsulationField.optional() })
+      .nullish(),
+  }),
+  spec: z
+    .looseObject({
+      podCIDR: prefixField.nullish(),
+      podCIDRs: z.array(prefixField).max(2).nullish(),
+    })
+    .nullish(),
+  status: z
+    .looseObject({
+      addresses: z.array(z.looseObject({ type: z.string(), address: z.string() })).nullish(),
+    })
+    .nullish(),
+});
+
+const namespace = z.looseObject({ kind: z.literal('Namespace'), metadata });
+
+const protocolField = z.enum(['TCP', 'UDP', 'SCTP']);
+
+/** IANA_SVC_NAME, RFC 6335 §5.1. */
+const portName = z
+  .string()
+  .regex(
+    /^(?=.*[a-z])(?!.*--)[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$/,
+    'must be a port name: at most 15 lower-case letters, digits and "-", with a letter',
+  );
+
+const containerPort = z.looseObject({
+  name: portName.nullish(),
+  containerPort: integer(1, 65535),
+  protocol: protocolField.nullish().transform((protocol) => protocol ?? 'TCP'),
+});
+
+const container = z.looseObject({
+  ports: z.array(containerPort).nullish(),
+  restartPolicy: z.string().nullish(),
+});
+
+const pod = z.looseObject({
+  kind: z.literal('Pod'),
+  metadata,
+  spec: z
+    .looseObject({
+      nodeName: z.string().nullish(),
+      hostNetwork: z.boolean().nullish(),
+      containers: z.array(container).nullish(),
+      initContainers: z.array(container).nullish(),
+    })
+    .nullish(),
+  status: z
+    .looseObject({
+      phase: z.string().nullish(),
+      podIP: addressField.nullish(),
+      podIPs: z.array(z.looseObject({ ip: addressField })).nullish(),
+    })
+    .nullish(),
+});
+
+const ipBlock = z
+  .strictObject({ cidr: prefixField, except: z.array(prefixField).nullish() })
+  .superRefine(({ cidr, except }, context) => {
+    for (const [i, block] of (except ?? []).entries()) {
+      if (covers(cidr, block) && block.bits > cidr.bits) continue;
+      context.addIssue({ code: 'custom', path: ['except', i], message: `must be a smaller block inside ${cidr.text}` });
+    }
+  });
+
+const policyPeer = z
+  .strictObject({
+    podSelector: labelSelector.nullish(),
+    namespaceSelector: labelSelector.nullish(),
+    ipBlock: ipBlock.nullish(),
+  })
+  .refine(
+    (peer) => (peer.ipBlock ? !peer.podSelector && !peer.namespaceSelector : peer.podSelector || peer.namespaceSelector),
+    'must have podSelector, namespaceSelector or both, or ipBlock alone',
+  );
+
+const policyPort = z
+  .strictObject({
+    protocol: protocolField.nullish().transform((protocol) => protocol ?? 'TCP'),
+    port: z.union([integer(1, 65535), portName], { error: 'must be a port number or a port name' }).nullish(),
+    endPort: integer(1, 65535).nullish(),
+  })
+  .superRefine(({ port, endPort }, context) => {
+    if (endPort === null || endPort === undefined) return;
+    if (typeof port === 'number' && port <= endPort) return;
+    context.addIssue({
+      code: 'custom',
+      path: ['endPort'],
+      message: 'needs a port given as a number that is not greater',
+    });
+  });
+
+const rule = { ports: z.array(policyPort).nullish() };
+const peers = z.array(policyPeer).nullish();
+
+const networkPolicy = z.looseObject({
+  kind: z.literal('NetworkPolicy'),
+  apiVersion: z.literal('networking.k8s.io/v1'),
+  metadata,
+  spec: z.strictObject({
+    podSelector: labelSelector.nullish().transform((selector) => selector ?? {}),
+    policyTypes: z.array(z.enum(['Ingress', 'Egress'])).nullish(),
+    ingress: z.array(z.strictObject({ ...rule, from: peers })).nullish(),
+    egress: z.array(z.strictObject({ ...rule, to: peers })).nullish(),
+  }),
+});
+
+/** Schema of each kind that is understood. */
+export const kinds = { Node: node, Namespace: namespace, Pod: pod, NetworkPolicy: networkPolicy } as const;
+
+export type Kind = keyof typeof kinds;
+export type NodeObject = z.output<typeof node>;
+export type NamespaceObject = z.output<typeof namespace>;
+export type PodObject = z.output<typeof pod>;
+export type NetworkPolicyObject = z.output<typeof networkPolicy>;
+export type PolicyPeer = z.output<typeof policyPeer>;
+export type PolicyPort = z.output<typeof policyPort>;
+export type Protocol = z.output<typeof protocolField>;
+
+/** Everything that a store knows at one time. */
+export interface Objects {
+  readonly nodes: readonly NodeObject[];
+  readonly namespaces: readonly NamespaceObject[];
+  readonly pods: readonly PodObject[];
+  readonly policies: readonly NetworkPolicyObject[];
+}
+
+export const routerMacOf = ({ metadata }: NodeObject) => metadata.annotations?.[ROUTER_MAC];
+export const encapsulationOf = ({ metadata }: NodeObject) => metadata.annotations?.[ENCAPSULATION];

@@ -1,0 +1,148 @@
+// NetworkPolicy objects to classes, port classes and rows. Pure.
+import { POLICY_CELL_ALLOW } from '../../asm/layout/tables.ts';
+import type { Cluster, Pod } from '../control/cluster.ts';
+import type { Address } from '../net/address.ts';
+import { classify, nameKey, type PolicyClass, Terms } from './classes.ts';
+import type { CompiledPolicy, Decision, Direction, PolicySet } from './compiled.ts';
+import { classifyPorts, Pages, type Representative } from './ports.ts';
+import { applying, type DirectedPolicy, policiesFor, type PortTerm, type Rule } from './rules.ts';
+
+export interface PolicyInput {
+  readonly cluster: Cluster;
+  /** Node whose pods are to be judged. */
+  readonly node: string;
+  /** Addresses of endpoints that are no pods: selectors never hold for them, blocks may. */
+  readonly others: readonly Address[];
+}
+
+export function compilePolicy({ cluster, node, others }: PolicyInput): CompiledPolicy {
+  const local = cluster.pods.filter((pod) => pod.node === node);
+  const groups = [...group(local, cluster, 'ingress'), ...group(local, cluster, 'egress')];
+  const rulesOf = (direction?: Direction) =>
+    groups.filter((one) => !direction || one.direction === direction).flatMap(({ rules }) => rules);
+  const { classes, identities, blocks } = classify(cluster, others, new Terms(rulesOf(), rulesOf('egress')));
+
+  const tables = new SharedTables();
+  const sets = groups.map((one) => setOf(one, classes, tables));
+  const setIndex = (pod: Pod, direction: Direction) => {
+    const index = groups.findIndex((one) => one.direction === direction && one.pods.has(pod.key));
+    return index < 0 ? undefined : index;
+  };
+  return {
+    classes: classes.length,
+    identities,
+    blocks,
+    rows: tables.rows,
+    pages: tables.pages.list,
+    sets,
+    pods: new Map(
+      local.map((pod) => [pod.key, { ingress: setIndex(pod, 'ingress'), egress: setIndex(pod, 'egress') }]),
+    ),
+    decisions: tables.decisions,
+  };
+}
+
+/** Local pods for which the same rules hold in one direction. */
+interface Group {
+  readonly direction: Direction;
+  readonly pods: ReadonlySet<string>;
+  readonly policies: readonly DirectedPolicy[];
+  readonly rules: readonly Rule[];
+}
+
+function group(local: readonly Pod[], cluster: Cluster, direction: Direction): Group[] {
+  const policies = policiesFor(cluster, direction);
+  const groups = new Map<string, Group & { readonly pods: Set<string> }>();
+  for (const pod of local) {
+    const isolating = applying(policies, pod);
+    if (isolating.length === 0) continue;
+    const written = isolating.flatMap(({ rules }) => rules);
+    // For ingress a port name means what the pod itself calls so.
+    const rules = direction === 'ingress' ? written.map((rule) => resolved(rule, pod)) : written;
+    const key = JSON.stringify([isolating.map((policy) => policy.key), rules.map(({ ports }) => ports ?? null)]);
+    const known = groups.get(key);
+    if (known) known.pods.add(pod.key);
+    else groups.set(key, { direction, pods: new Set([pod.key]), policies: isolating, rules });
+  }
+  return [...groups.values()];
+}
+
+function resolved(rule: Rule, pod: Pod): Rule {
+  const ports = rule.ports?.flatMap((term): PortTerm[] => {
+    if (term.kind === 'range') return [term];
+    return pod.namedPorts
+      .filter(({ name, protocol }) => name === term.name && protocol === term.protocol)
+      .map(({ protocol, number }) => ({ kind: 'range', protocol, from: number, to: number }));
+  });
+  return { ...rule, ports };
+}
+
+function setOf({ direction, policies, rules }: Group, classes: readonly PolicyClass[], tables: SharedTables): PolicySet {
+  const numbersOf = ({ protocol, name }: PortTerm & { kind: 'name' }) => [
+    ...new Set(classes.flatMap(({ named }) => named.get(nameKey(protocol, name)) ?? [])),
+  ];
+  const { representatives, maps, other } = classifyPorts(rules, numbersOf, tables.pages);
+  const keys = policies.map(({ key }) => key);
+  const denied = tables.cell({ verdict: 'deny', direction, policies: keys, rule: null });
+  const asked = new Set(rules.flatMap(({ peers }) => peers ?? []).map(({ text }) => text));
+  const known = new Map<string, number>();
+  const rows = classes.map((policyClass) => {
+    // Classes that this set's rules cannot tell apart have the same row.
+    const key = JSON.stringify([[...policyClass.terms].filter((text) => asked.has(text)), [...policyClass.named]]);
+    const row = known.get(key) ?? tables.row(cells(policyClass));
+    known.set(key, row);
+    return row;
+  });
+  while (rows.length > 1 && rows.at(-1) === rows[0]) rows.pop();
+  return { direction, policies: keys, rows, maps, other };
+
+  function cells(policyClass: PolicyClass): Uint32Array {
+    return Uint32Array.from(representatives, (representative) => {
+      const rule = rules.find((one) => peerMatches(one, policyClass) && portMatches(one, policyClass, representative));
+      if (!rule) return denied;
+      return tables.cell({ verdict: 'allow', direction, policies: [rule.policy], rule: rule.index });
+    });
+  }
+}
+
+function peerMatches({ peers }: Rule, { terms }: PolicyClass): boolean {
+  return peers === undefined || peers.some(({ text }) => terms.has(text));
+}
+
+function portMatches({ ports }: Rule, { named }: PolicyClass, representative: Representative): boolean {
+  if (ports === undefined) return true;
+  if (representative === undefined) return false;
+  const { protocol, port } = representative;
+  return ports.some((term) => {
+    if (term.protocol !== protocol) return false;
+    if (term.kind === 'range') return term.from <= port && port <= term.to;
+    return (named.get(nameKey(protocol, term.name)) ?? []).includes(port);
+  });
+}
+
+/** Rows, pages and decisions, each kept once. */
+class SharedTables {
+  readonly pages = new Pages();
+  readonly rows: Uint32Array[] = [];
+  readonly decisions: (Decision | undefined)[] = [undefined];
+  readonly #rows = new Map<string, number>();
+  readonly #cells = new Map<string, number>();
+
+  row(cells: Uint32Array): number {
+    const key = cells.join();
+    const known = this.#rows.get(key);
+    if (known !== undefined) return known;
+    this.#rows.set(key, this.rows.length);
+    return this.rows.push(cells) - 1;
+  }
+
+  cell(decision: Decision): number {
+    const key = JSON.stringify(decision);
+    let number = this.#cells.get(key);
+    if (number === undefined) {
+      number = this.decisions.push(decision) - 1;
+      this.#cells.set(key, number);
+    }
+    return (decision.verdict === 'allow' ? (POLICY_CELL_ALLOW | number) >>> 0 : number) >>> 0;
+  }
+}
