@@ -6,7 +6,8 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <functional>
+#include <array>
+#include <optional>
 #include <string>
 
 #include "boundary.h"
@@ -54,42 +55,71 @@ void trySocketOption(int level, int option, int value, const char* call) {
   if (setsockopt(fd.get(), level, option, &value, sizeof value) != 0) throwErrno(call, "probe");
 }
 
-/// {available: true}, or {available: false, code, errno, syscall}.
-void report(Result& result, napi_env env, const char* feature, const std::function<void()>& attempt) {
-  Result row(env);
+/// The errno with which the host refuses a feature, or nothing when it gives it.
+using Outcome = std::optional<ErrnoError>;
+
+struct Attempt {
+  const char* feature;
+  void (*run)();
+};
+
+constexpr Attempt kTapAttempts[] = {
+    {"multiQueue", tryMultiQueue},
+    {"tso",
+     [] {
+       tryTap({true, true, false});
+     }},
+    {"uso",
+     [] {
+       tryTap({true, true, true});
+     }},
+    {"tunnelGso", tryTunnelGso},
+};
+
+constexpr Attempt kSocketAttempts[] = {
+    {"udpSegment", [] { trySocketOption(SOL_UDP, UDP_SEGMENT, 1200, "setsockopt(UDP_SEGMENT)"); }},
+    {"udpGro", [] { trySocketOption(SOL_UDP, UDP_GRO, 1, "setsockopt(UDP_GRO)"); }},
+    {"rcvbufForce",
+     [] { trySocketOption(SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20, "setsockopt(SO_RCVBUFFORCE)"); }},
+};
+
+Outcome outcomeOf(const Attempt& attempt) {
   try {
-    attempt();
-    row.set("available", true);
+    attempt.run();
+    return std::nullopt;
   } catch (const ErrnoError& error) {
-    row.set("available", false)
-        .set("code", errnoName(error.number))
-        .set("errno", double(-error.number))
-        .set("syscall", std::string(error.syscall));
+    return error;
   }
-  result.set(feature, row.value());
 }
 
-/// Throw-away TAPs stay out of sight in a namespace of their own, where one can be made.
-std::function<void()> outOfSight(void (*attempt)()) {
-  return [attempt] {
-    if (!inScratchNamespace(attempt)) attempt();
-  };
+/// {available: true}, or {available: false, code, errno, syscall}.
+void report(Result& result, napi_env env, const char* feature, const Outcome& outcome) {
+  Result row(env);
+  row.set("available", !outcome);
+  if (outcome) {
+    row.set("code", errnoName(outcome->number))
+        .set("errno", double(-outcome->number))
+        .set("syscall", std::string(outcome->syscall));
+  }
+  result.set(feature, row.value());
 }
 
 }  // namespace
 
 napi_value probe(Environment&, const Arguments& arguments) {
+  std::array<Outcome, std::size(kTapAttempts)> outcomes;
+  auto tryTaps = [&] {
+    for (size_t i = 0; i < outcomes.size(); i++) outcomes[i] = outcomeOf(kTapAttempts[i]);
+  };
+  // Throw-away TAPs stay out of sight in a namespace of their own, where one can be made.
+  if (!inScratchNamespace(tryTaps)) tryTaps();
+
   napi_env env = arguments.env();
   Result result(env);
-  report(result, env, "multiQueue", outOfSight(tryMultiQueue));
-  report(result, env, "tso", outOfSight([] { tryTap({true, true, false}); }));
-  report(result, env, "uso", outOfSight([] { tryTap({true, true, true}); }));
-  report(result, env, "tunnelGso", outOfSight(tryTunnelGso));
-  report(result, env, "udpSegment",
-         [] { trySocketOption(SOL_UDP, UDP_SEGMENT, 1200, "setsockopt(UDP_SEGMENT)"); });
-  report(result, env, "udpGro", [] { trySocketOption(SOL_UDP, UDP_GRO, 1, "setsockopt(UDP_GRO)"); });
-  report(result, env, "rcvbufForce",
-         [] { trySocketOption(SOL_SOCKET, SO_RCVBUFFORCE, 1 << 20, "setsockopt(SO_RCVBUFFORCE)"); });
+  for (size_t i = 0; i < outcomes.size(); i++) report(result, env, kTapAttempts[i].feature, outcomes[i]);
+  for (const Attempt& attempt : kSocketAttempts) {
+    report(result, env, attempt.feature, outcomeOf(attempt));
+  }
   return result.value();
 }
 

@@ -33,7 +33,6 @@ napi_value openRawIp(Environment& environment, const Arguments& arguments) {
   builder.open(SOCK_RAW, static_cast<int>(protocol));
   if (builder.six()) {
     builder.set(IPPROTO_IPV6, kIpv6Hdrincl, 1, "setsockopt(IPV6_HDRINCL)");
-    builder.set(IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt(IPV6_V6ONLY)");
   } else {
     builder.set(IPPROTO_IP, IP_HDRINCL, 1, "setsockopt(IP_HDRINCL)");
   }

@@ -19,7 +19,7 @@ export const WOKEN = 4;
 /** A slot failed; `takeFailures` says which, and until then `wait` does not block. */
 export const SLOT_FAILED = 8;
 
-export interface TapOffloads {
+interface TapOffloads {
   /** Partial checksums; without them neither of the others is possible. */
   readonly csum: boolean;
   /** TCP superframes, both families. */
@@ -41,7 +41,7 @@ export interface TapOptions {
   readonly vnetHeader?: number | undefined;
 }
 
-export interface Tap {
+interface Tap {
   readonly fd: number;
   readonly name: string;
   /** What the kernel took. */
@@ -78,37 +78,37 @@ export interface UdpOptions extends SocketOptions {
   readonly ttl?: number | undefined;
 }
 
-export interface RawIpOptions extends SocketOptions {
+interface RawIpOptions extends SocketOptions {
   /** Protocol number of what the outer header carries: 4 IPv4, 41 IPv6. */
   readonly protocol: 4 | 41;
 }
 
 /** An open socket; buffer sizes as the kernel counts them, about double of what was asked for. */
-export interface RawIpSocket {
+interface RawIpSocket {
   readonly fd: number;
   readonly receiveBuffer: number;
   readonly sendBuffer: number;
 }
 
-export interface UdpSocket extends RawIpSocket {
+interface UdpSocket extends RawIpSocket {
   readonly port: number;
   readonly gro: boolean;
 }
 
 export type SocketKind = 'udp' | 'raw4' | 'raw6';
 
-export interface SlotFailure {
+interface SlotFailure {
   readonly slot: number;
   readonly code: string;
   readonly errno: number;
   readonly syscall: string;
 }
 
-export type Probe =
+type Probe =
   | { readonly available: true }
   | { readonly available: false; readonly code: string; readonly errno: number; readonly syscall: string };
 
-export interface HostFeatures {
+interface HostFeatures {
   /** Several queues on one TAP. */
   readonly multiQueue: Probe;
   readonly tso: Probe;
