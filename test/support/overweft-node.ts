@@ -1,0 +1,104 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import {
+  attachPod,
+  callDaemon,
+  type Daemon,
+  daemonReady,
+  logTail,
+  startDaemon,
+  writeConfig,
+} from '../../src/lab/daemon.ts';
+
+/** The command line as a user starts it, for daemons. */
+export const program = [
+  process.execPath,
+  fileURLToPath(new URL('../../src/bin/overweft.mjs', import.meta.url)),
+];
+
+export interface TestPod {
+  readonly name: string;
+  /** Namespace in which its eth0 appears. */
+  readonly netns: string;
+  readonly ips: readonly string[];
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+/** One real daemon in a namespace of its own making, with the pods that it was given. */
+export interface OverweftNode extends AsyncDisposable {
+  readonly daemon: Daemon;
+  readonly manifests: string;
+  /** Body of GET /v1/status. */
+  readonly status: () => Promise<Record<string, never>>;
+  /** The end of the daemon's log, for a failure's message. */
+  readonly log: () => string;
+}
+
+/**
+ * @param netns namespace with the underlay interface up and addressed
+ * @param config daemon configuration without store, runDirectory and api
+ */
+export async function overweftNode(
+  netns: string,
+  config: object,
+  podCIDRs: readonly string[],
+  pods: readonly TestPod[],
+): Promise<OverweftNode> {
+  const directory = mkdtempSync(`${tmpdir()}/overweft-node-`);
+  const manifests = `${directory}/manifests`;
+  mkdirSync(manifests);
+  const place = {
+    name: 'node-1',
+    netns,
+    config: `${directory}/config.yaml`,
+    socket: `${directory}/run/api.sock`,
+    log: `${directory}/daemon.log`,
+  };
+  writeConfig(place, {
+    node: place.name,
+    runDirectory: `${directory}/run`,
+    store: { type: 'file', directory: manifests },
+    api: { socket: place.socket },
+    ...config,
+  });
+  const manifest = (name: string, object: object): void =>
+    writeFileSync(`${manifests}/${name}.yaml`, JSON.stringify(object));
+  manifest('namespace', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
+  manifest('node', { apiVersion: 'v1', kind: 'Node', metadata: { name: place.name }, spec: { podCIDRs } });
+  for (const { name, ips, labels = {} } of pods) {
+    manifest(name, {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name, namespace: 'default', labels },
+      spec: { nodeName: place.name },
+      status: { phase: 'Running', podIPs: ips.map((ip) => ({ ip })) },
+    });
+  }
+  const daemon = startDaemon(place, program);
+  const log = () => logTail(daemon, 30);
+  const stop = async (): Promise<void> => {
+    if (daemon.ended() === null) process.kill(daemon.pid, 'SIGTERM');
+    const deadline = Date.now() + 3000;
+    while (daemon.ended() === null) {
+      if (Date.now() > deadline) process.kill(daemon.pid, 'SIGKILL');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    rmSync(directory, { recursive: true });
+  };
+  try {
+    await daemonReady(daemon);
+    for (const pod of pods) await attachPod(daemon, { ...pod, namespace: 'default' });
+  } catch (error) {
+    const message = `${error instanceof Error ? error.message : error}\n${log()}`;
+    await stop();
+    throw new Error(message);
+  }
+  return {
+    daemon,
+    manifests,
+    status: async () => JSON.parse((await callDaemon(daemon.socket, 'GET', '/v1/status')).body),
+    log,
+    [Symbol.asyncDispose]: stop,
+  };
+}
