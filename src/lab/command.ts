@@ -16,7 +16,6 @@ export interface Finished {
 export interface CommandOptions {
   /** Written to stdin, which is empty otherwise. */
   readonly input?: string;
-  readonly signal?: AbortSignal | undefined;
 }
 
 /** Runs a command to its end; a failing one is a status. */
@@ -26,7 +25,7 @@ export function run(
   options: CommandOptions = {},
 ): Promise<Finished> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], signal: options.signal });
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] });
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on('data', (chunk: Buffer) => stdout.push(chunk));
@@ -72,3 +71,13 @@ export const inside = (netns: string, command: string, args: readonly string[]):
   'nsenter',
   [`--net=${netnsFile(netns)}`, command, ...args],
 ];
+
+/** What `work` comes to, or an error as soon as the user wants to stop; then nobody looks at `work` any more. */
+export function orStopped<T>(work: Promise<T>, stop: AbortSignal): Promise<T> {
+  const stopped = new Promise<never>((_, reject) => {
+    const end = () => reject(new LabError('interrupted: the lab is down again'));
+    if (stop.aborted) end();
+    else stop.addEventListener('abort', end, { once: true });
+  });
+  return Promise.race([work, stopped]);
+}

@@ -1,7 +1,7 @@
 /** `overweft lab demo`: what Overweft does, shown on real traffic in under a minute. */
 import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import { LabError } from './command.ts';
+import { LabError, orStopped } from './command.ts';
 import { callDaemon, logTail } from './daemon.ts';
 import { takeDown } from './down.ts';
 import type { LabOptions } from './plan.ts';
@@ -49,10 +49,9 @@ export async function demonstrate(
   const lab = await bringUp(options, program, () => {}, stop);
   try {
     print(row('up', `2 daemons, 2 pods, every pod reaches every pod (after ${seconds()})`));
-    await showTraffic(lab, print, stop);
+    await orStopped(showTraffic(lab, print), stop);
   } catch (error) {
-    const logs = lab.nodes.map((node) => logTail(node));
-    if (stop.aborted) throw new LabError('interrupted: the lab is down again');
+    const logs = stop.aborted ? [] : lab.nodes.map((node) => logTail(node));
     throw new LabError([error instanceof Error ? error.message : error, ...logs].join('\n'));
   } finally {
     await takeDown();
@@ -64,11 +63,7 @@ export async function demonstrate(
 
 const names = { ipv4: 'IPv4', ipv6: 'IPv6' } as const;
 
-async function showTraffic(
-  lab: LabDescription,
-  print: (line: string) => void,
-  stop: AbortSignal,
-): Promise<void> {
+async function showTraffic(lab: LabDescription, print: (line: string) => void): Promise<void> {
   const [first, second] = lab.pods;
   const receiver = lab.nodes[1];
   if (!first || !second || !receiver) throw new LabError('the demonstration needs two nodes with a pod each');
@@ -77,7 +72,6 @@ async function showTraffic(
     if (ms === null) throw new LabError(`pod-1 gets no reply to ping from ${address}`);
     print(row('ping', `pod-1 → pod-2  ${address.padEnd(16)} ${ms.toFixed(2)} ms`));
   }
-  stop.throwIfAborted();
 
   await using client = trafficIn(first.netns);
   await using server = trafficIn(second.netns);
@@ -94,7 +88,6 @@ async function showTraffic(
       `pod-1 → pod-2  ${(bytes / 2 ** 20).toFixed(0)} MiB in ${seconds.toFixed(1)} s = ${gbits.toFixed(2)} Gbit/s`,
     ),
   );
-  stop.throwIfAborted();
 
   await mustConnect(client, address, allowedPort);
   await mustConnect(client, address, forbiddenPort);
@@ -103,7 +96,7 @@ async function showTraffic(
   print(row('before', `no policy: pod-1 reaches pod-2 on TCP ${allowedPort} and ${forbiddenPort}`));
 
   writeFileSync(`${lab.manifests}/policy-only-web.yaml`, stringify(demoPolicy));
-  const refused = await untilRefused(client, address, forbiddenPort, stop);
+  const refused = await untilRefused(client, address, forbiddenPort);
   print(row('policy', `NetworkPolicy only-web: pod-2 takes TCP ${allowedPort} from pod-1, nothing else`));
   print(row('forbidden', `pod-1 → pod-2 TCP ${forbiddenPort}: ${refused}`));
   const ms = await mustAnswer(client, connection);
@@ -132,16 +125,10 @@ async function mustAnswer(client: Traffic, connection: number): Promise<number> 
 }
 
 /** New policies take effect within moments of the file's appearance. */
-async function untilRefused(
-  client: Traffic,
-  address: string,
-  port: number,
-  stop: AbortSignal,
-): Promise<string> {
+async function untilRefused(client: Traffic, address: string, port: number): Promise<string> {
   const patienceMs = 5000;
   const deadline = Date.now() + patienceMs;
   while (Date.now() < deadline) {
-    stop.throwIfAborted();
     const { connected, error, ms } = await client.connect({ address, port, timeoutMs: 700 });
     if (!connected)
       return error === 'timeout' ? `no connection (${ms.toFixed(0)} ms without an answer)` : `${error}`;

@@ -17,12 +17,12 @@ const patienceMs = 8000;
  * Every pod must reach every other pod, every node its own pods, in both families.
  * @returns the pairs that could not, after several attempts over some seconds; empty when all could
  */
-export async function unreachablePairs(plan: LabPlan): Promise<string[]> {
+export async function unreachablePairs(plan: LabPlan, stop: AbortSignal): Promise<string[]> {
   const deadline = Date.now() + patienceMs;
   let pairs = pairsOf(plan);
   do {
     pairs = await failing(pairs);
-  } while (pairs.length > 0 && Date.now() < deadline);
+  } while (pairs.length > 0 && Date.now() < deadline && !stop.aborted);
   return pairs.map(({ name }) => name);
 }
 

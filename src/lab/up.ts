@@ -1,7 +1,7 @@
 /** `overweft lab up`: a complete cluster in network namespaces of this machine. */
 import { accessSync, constants } from 'node:fs';
 import { geteuid } from 'node:process';
-import { LabError } from './command.ts';
+import { LabError, orStopped } from './command.ts';
 import { labConfig } from './config.ts';
 import { attachPod, type Daemon, daemonReady, logTail, startDaemon, writeConfig } from './daemon.ts';
 import { takeDown } from './down.ts';
@@ -10,7 +10,7 @@ import { type LabOptions, type LabPlan, planLab } from './plan.ts';
 import { unreachablePairs } from './reach.ts';
 import { createState, describeLab, type LabDescription, labDirectory } from './state.ts';
 
-/** Called before each step, with its name. */
+/** Called after each step, with what is there now. */
 export type Progress = (step: string) => void;
 
 /**
@@ -29,50 +29,42 @@ export async function bringUp(
   await createState(plan);
   const daemons: Daemon[] = [];
   try {
-    return await build(options, plan, program, daemons, progress, stop);
+    await createNetwork(plan);
+    progress(`${plan.nodes.length} nodes and ${plan.pods.length} pods in network namespaces`);
+    for (const node of plan.nodes) {
+      writeConfig(node, labConfig(options, plan, node));
+      daemons.push(startDaemon(node, program));
+    }
+    const pids = daemons.map((daemon) => daemon.pid);
+    const description = describeLab(plan, pids);
+    await orStopped(bringToLife(plan, daemons, progress, stop), stop);
+    return description;
   } catch (error) {
-    const logs = daemons.map((daemon) => logTail(daemon));
+    const logs = stop.aborted ? [] : daemons.map((daemon) => logTail(daemon));
     await takeDown();
-    if (stop.aborted) throw new LabError('interrupted: the lab is down again');
     const message = error instanceof LabError ? error.message : error instanceof Error ? error.stack : error;
     throw new LabError([message, ...logs].join('\n'));
   }
 }
 
-async function build(
-  options: LabOptions,
+async function bringToLife(
   plan: LabPlan,
-  program: readonly string[],
-  daemons: Daemon[],
+  daemons: readonly Daemon[],
   progress: Progress,
   stop: AbortSignal,
-): Promise<LabDescription> {
-  const step = (name: string) => {
-    stop.throwIfAborted();
-    progress(name);
-  };
-  step(`${plan.nodes.length} nodes and ${plan.pods.length} pods in network namespaces`);
-  await createNetwork(plan);
-  step('one daemon a node');
-  for (const node of plan.nodes) {
-    writeConfig(node, labConfig(options, plan, node));
-    daemons.push(startDaemon(node, program));
-  }
-  const pids = daemons.map((daemon) => daemon.pid);
-  const description = describeLab(plan, pids);
+): Promise<void> {
   await Promise.all(daemons.map(daemonReady));
-  step('pods attached');
+  progress('one daemon a node');
   await Promise.all(
     plan.pods.map((pod) => {
       const node = plan.nodes.find(({ name }) => name === pod.node);
       return node && attachPod(node, pod);
     }),
   );
-  step('every pod reaches every pod');
-  const failed = await unreachablePairs(plan);
+  progress('pods attached');
+  const failed = await unreachablePairs(plan, stop);
   if (failed.length > 0) throw new LabError(`no reply to ping:\n  ${failed.join('\n  ')}`);
-  stop.throwIfAborted();
-  return description;
+  progress('every pod reaches every pod, every node its own');
 }
 
 function requireRights(): void {
