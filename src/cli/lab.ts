@@ -1,20 +1,16 @@
 /** `overweft lab`: a complete cluster in network namespaces on this machine. */
 import { stderr, stdout } from 'node:process';
-import { fileURLToPath } from 'node:url';
-import { Command, InvalidArgumentError, Option } from 'commander';
+import { Command } from 'commander';
 import { LabError } from '../lab/command.ts';
 import { demonstrate } from '../lab/demo.ts';
 import { takeDown } from '../lab/down.ts';
-import { encapsulations, type LabOptions, mostPods, underlays } from '../lab/plan.ts';
+import { type LabOptions, mostPods } from '../lab/plan.ts';
 import type { LabDescription } from '../lab/state.ts';
 import { bringUp } from '../lab/up.ts';
+import { interruptible } from './interruptible.ts';
+import { program, type TunnelFlags, upTo, withTunnel } from './lab-options.ts';
 
-/** This command line once more, for the daemons. */
-const program = [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url))];
-
-interface Flags {
-  readonly encap: LabOptions['encapsulation'];
-  readonly underlay: LabOptions['underlay'];
+interface Flags extends TunnelFlags {
   readonly nodes: number;
   readonly podsPerNode: number;
 }
@@ -23,8 +19,8 @@ export function labCommand(): Command {
   const lab = new Command('lab').description('a complete cluster in network namespaces on this machine');
   withTunnel(lab.command('up'))
     .description('make nodes and pods, and return when every pod reaches every pod')
-    .option('--nodes <n>', 'nodes, each with a daemon of its own', count, 2)
-    .option('--pods-per-node <n>', 'pods on each', count, 1)
+    .option('--nodes <n>', 'nodes, each with a daemon of its own', upTo(mostPods), 2)
+    .option('--pods-per-node <n>', 'pods on each', upTo(mostPods), 1)
     .option('--json', 'describe the lab on stdout, as one object')
     .action(async (flags: Flags & { json?: true }) => {
       const description = await interruptible((stop) =>
@@ -47,16 +43,6 @@ export function labCommand(): Command {
   return lab;
 }
 
-const withTunnel = (command: Command): Command =>
-  command
-    .addOption(new Option('--encap <name>', 'encapsulation').choices(encapsulations).default('geneve'))
-    .addOption(new Option('--underlay <family>', 'outer IP family').choices(underlays).default('ipv4'));
-
-function count(text: string): number {
-  if (/^[1-9]\d{0,2}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError(`must be a number from 1 to ${mostPods}.`);
-}
-
 function labOptions({ encap, underlay, nodes, podsPerNode }: Flags): LabOptions {
   if (nodes * podsPerNode > mostPods) {
     throw new LabError(
@@ -64,19 +50,6 @@ function labOptions({ encap, underlay, nodes, podsPerNode }: Flags): LabOptions 
     );
   }
   return { encapsulation: encap, underlay, nodes, podsPerNode };
-}
-
-/** Ctrl-C and its kin ask the work to stop and clean up; it says so by an error of its own. */
-async function interruptible<T>(work: (stop: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  for (const signal of signals) process.on(signal, abort);
-  try {
-    return await work(controller.signal);
-  } finally {
-    for (const signal of signals) process.off(signal, abort);
-  }
 }
 
 function summary({ manifests, nodes, pods }: LabDescription): string {

@@ -59,7 +59,7 @@ export const underlayInterface = 'under0';
 export const podNamespace = 'default';
 
 /** Network namespaces that belong to a lab, whatever its size. */
-export const isLabNetns = (name: string): boolean => /^ow-(?:underlay|(?:node|pod)\d+)$/.test(name);
+export const isLabNetns = (name: string): boolean => /^ow-(?:underlay|(?:node|pod|kernel)\d+)$/.test(name);
 
 /** Host numbers from .2 to .254 serve pods, so 253 of them fit a /24. */
 export const mostPods = 253;

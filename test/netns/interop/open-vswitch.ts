@@ -10,8 +10,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import type { TunnelEnd } from '../../../src/bench/kernel-vxlan.ts';
 import { must, run } from '../../support/run.ts';
-import { addresses, far, ip, near, podMTU, type Side, vni } from './topology.ts';
+import { addresses, far, ip, near, podMTU, vni } from './topology.ts';
 
 const schema = '/usr/share/openvswitch/vswitch.ovsschema';
 
@@ -21,7 +22,7 @@ export async function openVswitch(
   pod: string,
   tunnel: 'geneve' | 'vxlan',
   family: 4 | 6,
-  [own, other]: readonly [Side, Side] = [far, near],
+  [own, other]: readonly [TunnelEnd, TunnelEnd] = [far, near],
 ): Promise<AsyncDisposable> {
   const directory = mkdtempSync(`${tmpdir()}/overweft-ovs-`);
   const env = { OVS_RUNDIR: directory, OVS_LOGDIR: directory, OVS_DBDIR: directory };
@@ -105,7 +106,7 @@ export async function openVswitch(
 }
 
 /** Open vSwitch learns the kernel's routes a moment after the addresses are there; until then it drops. */
-async function routesKnown(directory: string, own: Side): Promise<void> {
+async function routesKnown(directory: string, own: TunnelEnd): Promise<void> {
   const deadline = Date.now() + 5000;
   for (;;) {
     const { stdout } = await run('ovs-appctl', ['-t', `${directory}/vswitchd.ctl`, 'ovs/route/show']);

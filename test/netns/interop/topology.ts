@@ -6,24 +6,17 @@
  *
  * Both sides name their router by a MAC that the other side is configured with.
  */
+import type { TunnelEnd } from '../../../src/bench/kernel-vxlan.ts';
 import { must } from '../../support/run.ts';
 
-export interface Side {
-  /** Underlay, IPv4 and IPv6. */
-  readonly underlay: readonly [string, string];
-  readonly pod: readonly [string, string];
-  readonly podCIDRs: readonly [string, string];
-  readonly routerMAC: string;
-}
-
-export const near: Side = {
+export const near: TunnelEnd = {
   underlay: ['192.0.2.1', '2001:db8::1'],
   pod: ['10.244.1.2', 'fd00:244:1::2'],
   podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'],
   routerMAC: '02:00:00:00:01:01',
 };
 
-export const far: Side = {
+export const far: TunnelEnd = {
   underlay: ['192.0.2.2', '2001:db8::2'],
   pod: ['10.244.2.2', 'fd00:244:2::2'],
   podCIDRs: ['10.244.2.0/24', 'fd00:244:2::/64'],

@@ -1,12 +1,12 @@
 // Overweft beside foreign tunnel ends, end to end: real sockets in pods on both sides.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { kernelVxlan } from '../../../src/bench/kernel-vxlan.ts';
 import { ping, type Traffic, trafficIn } from '../../../src/lab/traffic.ts';
 import { command, describeWith, root, tun } from '../../support/requires.ts';
 import { must } from '../../support/run.ts';
-import { kernelVxlan } from './kernel-vxlan.ts';
 import { openVswitch } from './open-vswitch.ts';
 import { type Family, names, twoEnds } from './setup.ts';
-import { far, near } from './topology.ts';
+import { far, near, podMTU, vni } from './topology.ts';
 
 const tcpPort = 5001;
 const transferBytes = 24 << 20;
@@ -18,7 +18,7 @@ const foreignEnds = [
     name: 'kernel VXLAN',
     needs: [],
     make: async (family: Family) => {
-      await kernelVxlan(names.peer, names.far, family);
+      await kernelVxlan(names.peer, names.far, far, near, { vni, port: 4789, family, mtu: podMTU });
       return undefined;
     },
     encapsulation: 'vxlan',
