@@ -51,6 +51,10 @@ export const CONTROL_SEED: u32 = 0x1020;
 /** u32: offload switches, OFFLOAD_* bits. */
 export const CONTROL_OFFLOADS: u32 = 0x1024;
 
+/** u32: most datagrams in one send; 0: DEFAULT_BATCH. Kernels before 6.9 refuse more than 64 (UDP_MAX_SEGMENTS). */
+export const CONTROL_MAX_BATCH: u32 = 0x1028;
+export const DEFAULT_BATCH: u32 = 64;
+
 /** One u8 a socket slot: SOCKET_* kind of what arrives there. */
 export const CONTROL_SOCKET_KINDS: u32 = 0x1400;
 /** Socket slots in all. */
@@ -105,6 +109,8 @@ export const WORKER_TX_IOVS: u32 = 0x170000;
 export const WORKER_OPEN_IOVS: u32 = 0x1b0000;
 /** Messages before they are grouped by peer and source port: PENDING_SIZE each. */
 export const WORKER_PENDING: u32 = 0x1f0000;
+/** First and last row of each chain of messages: u32 × 2 × PENDING_BUCKETS. */
+export const WORKER_PENDING_CHAINS: u32 = 0x230000;
 /** Ports of first fragments, so that later ones follow: FRAGMENT_SIZE each. */
 export const WORKER_FRAGMENTS: u32 = 0x270000;
 /** Segment headers, vnet headers and generated packets; a bump arena, reset each burst. */
@@ -124,7 +130,7 @@ export const MAX_RX_FRAMES: u32 = 128;
 export const MAX_RX_DATAGRAMS: u32 = 16;
 /** Packets that go through the stages together. */
 export const MAX_VECTOR: u32 = 128;
-/** Most messages that one call of the data path can leave for transmission. */
+/** Most messages that one call of the data path can leave for transmission, pending ones counted in. */
 export const MAX_TX_MESSAGES: u32 = 8192;
 /** Most gather entries behind them. */
 export const MAX_IOVS: u32 = 32768;

@@ -6,7 +6,6 @@
  * in a random seed (CONTROL_SEED) first.
  */
 // @ts-expect-error: decorator
-@inline
 export function hashWords(low: u64, high: u64): u32 {
   let h = (low ^ (high * 0x9e3779b97f4a7c15)) * 0xff51afd7ed558ccd;
   h ^= h >> 32;

@@ -16,7 +16,6 @@ import { hashWords } from './hash';
 import { isMapped, prefixFind, prefixPut } from './prefix';
 
 // @ts-expect-error: decorator
-@inline
 function word64(low: u32, high: u32): u64 {
   return <u64>low | (<u64>high << 32);
 }
@@ -107,7 +106,6 @@ export function endpointPut(
 
 /** Absolute offset of the endpoint row of the 16 bytes at `address`, 0: no endpoint. */
 // @ts-expect-error: decorator
-@inline
 export function endpointFind(area: usize, address: usize): usize {
   const low = load<u64>(address);
   const high = load<u64>(address, 8);
@@ -193,7 +191,6 @@ export function peerPut(
 
 /** Absolute offset of the peer row of the 16 bytes at `address`, 0: unknown. */
 // @ts-expect-error: decorator
-@inline
 export function peerFind(area: usize, address: usize): usize {
   const low = load<u64>(address);
   const high = load<u64>(address, 8);
@@ -211,14 +208,12 @@ export function peerFind(area: usize, address: usize): usize {
 
 /** Absolute offset of a tunnel's row, 0 when there is none of that number. */
 // @ts-expect-error: decorator
-@inline
 export function tunnelRow(area: usize, tunnel: u32): u32 {
   return tunnel < load<u32>(area, TABLES_TUNNELS_COUNT) ? load<u32>(area, TABLES_TUNNELS) + tunnel * TUNNEL_SIZE : 0;
 }
 
 /** Absolute offset of a port's row, 0 when there is none of that number. */
 // @ts-expect-error: decorator
-@inline
 export function portRow(area: usize, port: u32): u32 {
   return port < load<u32>(area, TABLES_PORTS_COUNT) ? load<u32>(area, TABLES_PORTS) + port * PORT_SIZE : 0;
 }

@@ -18,4 +18,8 @@ export class Sctp {
   @inline destinationPort(): u32 {
     return <u32>bswap<u16>(load<u16>(changetype<usize>(this), 2));
   }
+  /** CRC-32c, which goes on the wire in little-endian order (RFC 9260 appendix A). */
+  @inline checksum(): u32 {
+    return load<u32>(changetype<usize>(this), 8);
+  }
 }

@@ -1,0 +1,194 @@
+/**
+ * Connections: eight ways a bucket, tags apart from entries.
+ *
+ *     hash ──► bucket ──► tags │t₀│t₁│ … │t₇│   one 32-byte load pair and a compare
+ *                                  │
+ *                                  ▼
+ *                         entry of 128 bytes    only where the tag matches
+ *
+ * A packet's hash is the same for both directions, so either finds the one entry. Bounded:
+ * a full bucket gives up an entry that has expired, then the oldest that never was answered;
+ * an established TCP connection never gives way to a new one.
+ */
+import { CONTROL_EPOCH, CONTROL_FLOWS, CONTROL_FLOWS_SIZE, CONTROL_SEED } from '../layout/memory';
+import {
+  DIRECTION_FORWARD, DIRECTION_REVERSE, FLOWS_DISCARDED, FLOWS_EPOCH, FLOWS_HEADER_SIZE, FLOWS_MAGIC, FLOWS_MAGIC_VALUE,
+  FLOWS_MASK, FLOWS_SEED, FLOWS_SIZE, FLOWS_VERSION, FLOWS_VERSION_VALUE, FLOW_EPOCH, FLOW_IS_CLOSING, FLOW_IS_ESTABLISHED,
+  FLOW_IS_NEW, FLOW_OPORT, FLOW_PROTOCOL, FLOW_RESPONDER, FLOW_SEEN, FLOW_SIZE, FLOW_STATE, FLOW_TAGS_SIZE, FLOW_TAG_BUSY,
+  FLOW_WAYS,
+} from '../layout/flows';
+import { STAT_FLOWS_CREATED, STAT_FLOWS_EVICTED, STAT_FLOWS_REFUSED } from '../layout/tables';
+import { Packet } from '../packet';
+import { copyAddress, isSameAddress } from '../wire/address';
+import { PROTOCOL_TCP } from '../wire/protocol';
+import { flows, now } from '../worker';
+import { countStat } from './counters';
+
+/** Milliseconds without a packet after which an entry may go. Values of Linux' conntrack. */
+const TIMEOUT_NEW: u32 = 30_000;
+const TIMEOUT_TCP_NEW: u32 = 60_000;
+const TIMEOUT_TCP_ESTABLISHED: u32 = 432_000_000;
+const TIMEOUT_TCP_CLOSING: u32 = 120_000;
+const TIMEOUT_ESTABLISHED: u32 = 180_000;
+
+/**
+ * Takes up the flow region at CONTROL_FLOWS, or formats it where it is not one of this
+ * layout and size. Sets CONTROL_EPOCH and CONTROL_SEED from a region taken up.
+ * @returns whether the flows in it were kept
+ */
+export function flowsOpen(): bool {
+  const p = <usize>load<u32>(CONTROL_FLOWS);
+  const size = load<u32>(CONTROL_FLOWS_SIZE);
+  let buckets: u32 = 1;
+  while (FLOWS_HEADER_SIZE + (buckets << 1) * (FLOW_TAGS_SIZE + FLOW_WAYS * FLOW_SIZE) <= size) buckets <<= 1;
+  if (
+    load<u32>(p, FLOWS_MAGIC) === FLOWS_MAGIC_VALUE && load<u32>(p, FLOWS_VERSION) === FLOWS_VERSION_VALUE &&
+    load<u32>(p, FLOWS_SIZE) === size && load<u32>(p, FLOWS_MASK) === buckets - 1
+  ) {
+    store<u32>(CONTROL_EPOCH, load<u32>(p, FLOWS_EPOCH));
+    store<u32>(CONTROL_SEED, load<u32>(p, FLOWS_SEED));
+    releaseBusy(p, buckets);
+    return true;
+  }
+  const discarded: u32 = load<u32>(p, FLOWS_MAGIC) === 0 ? 0 : load<u32>(p, FLOWS_DISCARDED) + 1;
+  memory.fill(p, 0, size);
+  store<u32>(p, FLOWS_VERSION_VALUE, FLOWS_VERSION);
+  store<u32>(p, size, FLOWS_SIZE);
+  store<u32>(p, load<u32>(CONTROL_SEED), FLOWS_SEED);
+  store<u32>(p, buckets - 1, FLOWS_MASK);
+  store<u32>(p, discarded, FLOWS_DISCARDED);
+  store<u32>(p, FLOWS_MAGIC_VALUE, FLOWS_MAGIC);
+  return false;
+}
+
+/** Frees entries that a killed worker was writing. */
+function releaseBusy(p: usize, buckets: u32): void {
+  const tags = p + FLOWS_HEADER_SIZE;
+  const end = tags + buckets * FLOW_TAGS_SIZE;
+  for (let tag = tags; tag < end; tag += 4) if (load<u32>(tag) === FLOW_TAG_BUSY) store<u32>(tag, 0);
+}
+
+/** Flows in the table; walks all of it, so for the control thread only. */
+export function flowsCount(): u32 {
+  const p = <usize>load<u32>(CONTROL_FLOWS);
+  const tags = p + FLOWS_HEADER_SIZE;
+  const end = tags + (load<u32>(p, FLOWS_MASK) + 1) * FLOW_TAGS_SIZE;
+  let n: u32 = 0;
+  for (let tag = tags; tag < end; tag += 4) n += load<u32>(tag) !== 0 ? 1 : 0;
+  return n;
+}
+
+function tagOf(hash: u32): u32 {
+  return (hash | 1) & 0x7fffffff;
+}
+
+function bucketTags(hash: u32): usize {
+  return flows + FLOWS_HEADER_SIZE + ((hash >> 7) & load<u32>(flows, FLOWS_MASK)) * FLOW_TAGS_SIZE;
+}
+
+function entryOf(tag: usize): usize {
+  const first = flows + FLOWS_HEADER_SIZE;
+  return first + (load<u32>(flows, FLOWS_MASK) + 1) * FLOW_TAGS_SIZE + ((tag - first) >> 2) * FLOW_SIZE;
+}
+
+/** Finds the flow of a parsed packet: FLOW and DIRECTION of the row; FLOW is 0 where there is none. */
+export function flowFind(packet: Packet): void {
+  packet.setFlow(0);
+  const tags = bucketTags(packet.hash());
+  const tag = tagOf(packet.hash());
+  const wanted = i32x4.splat(tag);
+  let hits =
+    <u32>i32x4.bitmask(i32x4.eq(v128.load(tags), wanted)) |
+    (<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted)) << 4);
+  const s = packet.source();
+  const d = packet.destination();
+  const ports = packet.ports();
+  while (hits !== 0) {
+    const entry = entryOf(tags + (ctz<u32>(hits) << 2));
+    hits &= hits - 1;
+    if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== packet.protocol()) continue;
+    const entryPorts = load<u32>(entry, FLOW_OPORT);
+    if (entryPorts === ports && isSameAddress(entry, s) && isSameAddress(entry + FLOW_RESPONDER, d)) {
+      packet.setFlow(entry);
+      packet.setDirection(DIRECTION_FORWARD);
+      return;
+    }
+    if (entryPorts === rotl<u32>(ports, 16) && isSameAddress(entry, d) && isSameAddress(entry + FLOW_RESPONDER, s)) {
+      packet.setFlow(entry);
+      packet.setDirection(DIRECTION_REVERSE);
+      return;
+    }
+  }
+}
+
+/** Milliseconds that an entry may stay silent. */
+function timeoutOf(entry: usize): u32 {
+  const state = <u32>load<u8>(entry, FLOW_STATE);
+  if (<u32>load<u8>(entry, FLOW_PROTOCOL) === PROTOCOL_TCP) {
+    if (state === FLOW_IS_ESTABLISHED) return TIMEOUT_TCP_ESTABLISHED;
+    return state === FLOW_IS_CLOSING ? TIMEOUT_TCP_CLOSING : TIMEOUT_TCP_NEW;
+  }
+  return state === FLOW_IS_ESTABLISHED ? TIMEOUT_ESTABLISHED : TIMEOUT_NEW;
+}
+
+/** Whether the entry has been silent for too long to count. */
+export function isExpired(entry: usize): bool {
+  return now - load<u32>(entry, FLOW_SEEN) > timeoutOf(entry);
+}
+
+/**
+ * How gladly an entry is given up, 0: never. The idle time breaks ties.
+ */
+function worth(entry: usize): u64 {
+  const idle = <u64>(now - load<u32>(entry, FLOW_SEEN));
+  if (idle > <u64>timeoutOf(entry)) return (<u64>3 << 32) + idle;
+  const state = <u32>load<u8>(entry, FLOW_STATE);
+  if (state !== FLOW_IS_ESTABLISHED) return (<u64>2 << 32) + idle;
+  if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== PROTOCOL_TCP) return (<u64>1 << 32) + idle;
+  return 0;
+}
+
+/**
+ * Makes an entry for a parsed packet, its source the originator.
+ * @returns 0 where every entry of the bucket must stay
+ */
+export function flowCreate(packet: Packet): usize {
+  const tags = bucketTags(packet.hash());
+  let chosen: usize = 0;
+  let best: u64 = 0;
+  for (let way: u32 = 0; way < FLOW_WAYS; way++) {
+    const at = tags + (way << 2);
+    const taken = load<u32>(at);
+    if (taken === FLOW_TAG_BUSY) continue;
+    const score: u64 = taken === 0 ? u64.MAX_VALUE : worth(entryOf(at));
+    if (score > best) {
+      best = score;
+      chosen = at;
+    }
+  }
+  if (chosen === 0) {
+    countStat(STAT_FLOWS_REFUSED, 1);
+    return 0;
+  }
+  const before = load<u32>(chosen);
+  // Another worker may want the same way; the loser goes without an entry this time.
+  if (atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) return 0;
+  if (before !== 0) countStat(STAT_FLOWS_EVICTED, 1);
+  const entry = entryOf(chosen);
+  memory.fill(entry, 0, FLOW_SIZE);
+  flowStart(entry, packet);
+  atomic.store<u32>(chosen, tagOf(packet.hash()));
+  countStat(STAT_FLOWS_CREATED, 1);
+  return entry;
+}
+
+/** Makes the packet's source the originator of an entry that it found or that is new. */
+export function flowStart(entry: usize, packet: Packet): void {
+  copyAddress(entry, packet.source());
+  copyAddress(entry + FLOW_RESPONDER, packet.destination());
+  store<u32>(entry, packet.ports(), FLOW_OPORT);
+  store<u8>(entry, <u8>packet.protocol(), FLOW_PROTOCOL);
+  store<u8>(entry, <u8>FLOW_IS_NEW, FLOW_STATE);
+  store<u32>(entry, 0, FLOW_EPOCH);
+  store<u32>(entry, now, FLOW_SEEN);
+}
