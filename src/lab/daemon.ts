@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { stringify } from 'yaml';
+import type { Status } from '../daemon/status.ts';
 import { inside, LabError } from './command.ts';
 
 /** What a daemon is started with. */
@@ -76,8 +77,13 @@ export async function attachPod(
   if (status >= 300) throw new LabError(`${daemon.name} cannot attach ${pod.namespace}/${pod.name}: ${body}`);
 }
 
+/** What a daemon says of itself. */
+export async function daemonStatus(socketPath: string): Promise<Status> {
+  return JSON.parse((await callDaemon(socketPath, 'GET', '/v1/status')).body);
+}
+
 /** One request over a daemon's Unix socket. */
-export function callDaemon(
+function callDaemon(
   socketPath: string,
   method: string,
   path: string,

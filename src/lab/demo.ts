@@ -1,8 +1,9 @@
 /** `overweft lab demo`: what Overweft does, shown on real traffic in under a minute. */
 import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
+import type { Status } from '../daemon/status.ts';
 import { LabError, orStopped } from './command.ts';
-import { callDaemon, logTail } from './daemon.ts';
+import { daemonStatus, logTail } from './daemon.ts';
 import { takeDown } from './down.ts';
 import type { LabOptions } from './plan.ts';
 import type { LabDescription } from './state.ts';
@@ -100,15 +101,15 @@ async function showTraffic(lab: LabDescription, print: (line: string) => void): 
   print(row('policy', `NetworkPolicy only-web: pod-2 takes TCP ${allowedPort} from pod-1, nothing else`));
   print(row('forbidden', `pod-1 → pod-2 TCP ${forbiddenPort}: ${refused}`));
   const ms = await mustAnswer(client, connection);
+  await mustConnect(client, address, allowedPort);
   print(
     row(
       'allowed',
       `pod-1 → pod-2 TCP ${allowedPort}: the open connection goes on (${ms.toFixed(2)} ms), new ones too`,
     ),
   );
-  await mustConnect(client, address, allowedPort);
 
-  for (const line of await counters(receiver.socket)) print(row('counters', line));
+  for (const line of counters(await daemonStatus(receiver.socket))) print(row('counters', line));
 }
 
 const row = (what: string, text: string): string => `  ${what.padEnd(10)} ${text}`;
@@ -136,7 +137,17 @@ async function untilRefused(client: Traffic, address: string, port: number): Pro
   throw new LabError(`pod-1 still connects to TCP ${port} 5 s after the policy was put in`);
 }
 
-async function counters(socket: string): Promise<string[]> {
-  const { body } = await callDaemon(socket, 'GET', '/v1/status');
-  return [body.slice(0, 80)];
+/** What the receiving node's data path has counted, and which policy dropped how much. */
+function counters({ counters: { received, forwarded, consumed, dropped }, decisions }: Status): string[] {
+  const drops = Object.values(dropped).reduce((sum, count) => sum + count, 0);
+  const names = Object.entries(dropped).map(([name, count]) => `${name} ${count}`);
+  const decision = decisions.filter(({ dropped: count }) => count > 0);
+  return [
+    `node-2: received ${received} = forwarded ${forwarded} + consumed ${consumed} + dropped ${drops}`,
+    `node-2: dropped by name: ${names.join(', ')}`,
+    ...decision.map(
+      ({ dropped: count, direction, policies }) =>
+        `node-2: ${count} by ${direction} policy ${policies.join(', ')}`,
+    ),
+  ];
 }

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import {
   attachPod,
-  callDaemon,
   type Daemon,
   daemonReady,
   logTail,
@@ -29,8 +28,6 @@ export interface TestPod {
 export interface OverweftNode extends AsyncDisposable {
   readonly daemon: Daemon;
   readonly manifests: string;
-  /** Body of GET /v1/status. */
-  readonly status: () => Promise<Record<string, never>>;
   /** The end of the daemon's log, for a failure's message. */
   readonly log: () => string;
 }
@@ -97,7 +94,6 @@ export async function overweftNode(
   return {
     daemon,
     manifests,
-    status: async () => JSON.parse((await callDaemon(daemon.socket, 'GET', '/v1/status')).body),
     log,
     [Symbol.asyncDispose]: stop,
   };

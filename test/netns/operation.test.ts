@@ -1,0 +1,118 @@
+// A daemon's life: counters that add up, manifests that change, a crash under load, no rights where packets are handled.
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { daemonReady, daemonStatus, startDaemon } from '../../src/lab/daemon.ts';
+import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
+import { type Lab, labLogs, labUp } from '../support/lab.ts';
+import { program } from '../support/overweft-node.ts';
+import { describeWith, root, tun } from '../support/requires.ts';
+
+describeWith([root, tun], 'daemon in operation', () => {
+  let lab: Lab;
+  let client: Traffic;
+  let server: Traffic;
+  const [sinkPort, echoPort] = [5001, 5002];
+  const address = '10.244.2.3';
+
+  beforeAll(async () => {
+    lab = await labUp();
+    client = trafficIn('ow-pod1');
+    server = trafficIn('ow-pod2');
+    await server.listen({ port: sinkPort, mode: 'sink' });
+    await server.listen({ port: echoPort, mode: 'echo' });
+  });
+  afterAll(async () => {
+    await client?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+    await lab?.[Symbol.asyncDispose]();
+  });
+
+  it('accounts for every received frame, at any moment under load', async () => {
+    const load = client.send({ address, port: sinkPort, seconds: 2 });
+    let samples = 0;
+    for (let over = false; !over; samples++) {
+      over = await Promise.race([load.then(() => true), sleep(50, false)]);
+      for (const node of lab.nodes) {
+        const { received, forwarded, consumed, dropped } = (await daemonStatus(node.socket)).counters;
+        const drops = Object.values(dropped).reduce((sum, count) => sum + count, 0);
+        expect(received, node.name).toBe(forwarded + consumed + drops);
+        expect(received, node.name).toBeGreaterThan(0);
+      }
+    }
+    expect(samples).toBeGreaterThan(10);
+  });
+
+  it('keeps the last good state beside a manifest that is wrong, and says where', async () => {
+    const wrong = `${lab.manifests}/wrong.yaml`;
+    writeFileSync(
+      wrong,
+      JSON.stringify({
+        apiVersion: 'networking.k8s.io/v1',
+        kind: 'NetworkPolicy',
+        metadata: { name: 'wrong', namespace: 'default' },
+        spec: { podSelector: {}, ingres: [] },
+      }),
+    );
+    const faults = async () => JSON.stringify((await status(0)).store.faults);
+    await expect.poll(faults, { timeout: 5000 }).toContain('spec.ingres');
+    expect(await faults()).toContain('wrong.yaml');
+    expect(await ping('ow-pod1', address)).not.toBeNull();
+    rmSync(wrong);
+    await expect.poll(faults, { timeout: 5000 }).toBe('[]');
+  });
+
+  it('takes up its pods and their connections after a crash under load', async () => {
+    const bytes = 400 << 20;
+    const load = client.send({ address, port: sinkPort, bytes, hash: true });
+    const { connection } = await client.open({ address, port: echoPort });
+    expect((await client.beat({ connection, timeoutMs: 1000 })).answered).toBe(true);
+    for (const [index, node] of lab.nodes.entries()) {
+      process.kill(pids[index] ?? node.pid, 'SIGKILL');
+      const daemon = startDaemon(node, program);
+      pids[index] = daemon.pid;
+      await daemonReady(daemon);
+    }
+    await expect
+      .poll(async () => (await client.beat({ connection, timeoutMs: 1000 })).answered, { timeout: 15_000 })
+      .toBe(true);
+    expect(await load, labLogs(lab)).toMatchObject({ bytes, intact: true });
+    for (const index of [0, 1]) expect((await status(index)).flows.kept).toBe(true);
+  });
+
+  it('comes back after a clean stop as after a crash', async () => {
+    const { connection } = await client.open({ address, port: echoPort });
+    const node = lab.nodes[1] ?? expect.fail('no second node');
+    process.kill(pids[1] ?? node.pid, 'SIGTERM');
+    await expect.poll(() => alive(pids[1] ?? node.pid), { timeout: 5000 }).toBe(false);
+    const daemon = startDaemon(node, program);
+    pids[1] = daemon.pid;
+    await daemonReady(daemon);
+    expect((await client.beat({ connection, timeoutMs: 5000 })).answered).toBe(true);
+  });
+
+  it('handles packets in threads without capabilities', async () => {
+    const { pid, capabilities } = await status(0);
+    expect(capabilities.workers).toEqual(['0x0']);
+    const threads = readdirSync(`/proc/${pid}/task`).map((thread) =>
+      readFileSync(`/proc/${pid}/task/${thread}/status`, 'utf8'),
+    );
+    const workers = threads.filter((thread) => /^NoNewPrivs:\s+1$/m.test(thread));
+    expect(workers).toHaveLength(1);
+    for (const set of ['CapEff', 'CapPrm', 'CapInh', 'CapAmb']) {
+      expect(workers[0]).toMatch(new RegExp(`^${set}:\\s+0+$`, 'm'));
+    }
+  });
+
+  const status = (index: number) => daemonStatus(lab.nodes[index]?.socket ?? '');
+  /** Of the daemons that this test has started in the place of the lab's. */
+  const pids: number[] = [];
+});
+
+function alive(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,42 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { daemonStatus, logTail } from '../../src/lab/daemon.ts';
+import type { LabDescription } from '../../src/lab/state.ts';
+import { type Finished, overweft } from './run.ts';
+
+/** A lab that is up; it is taken down at the end of an `await using` block. */
+export interface Lab extends LabDescription, AsyncDisposable {}
+
+/** `overweft lab up` with arguments, which must succeed. */
+export async function labUp(...args: string[]): Promise<Lab> {
+  const finished = await overweft(['lab', 'up', '--json', ...args]);
+  if (finished.status !== 0) throw new Error(finished.stderr);
+  const lab: LabDescription = JSON.parse(finished.stdout);
+  return { ...lab, [Symbol.asyncDispose]: async () => void (await labDown()) };
+}
+
+export const labDown = (): Promise<Finished> => overweft(['lab', 'down']);
+
+/** Names of what a lab may have left: namespaces, its directory, daemons. */
+export function leftovers(): string[] {
+  const netns = existsSync('/run/netns')
+    ? readdirSync('/run/netns').filter((name) => name.startsWith('ow-'))
+    : [];
+  const directory = '/run/overweft-lab';
+  const processes = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
+      } catch {
+        return '';
+      }
+    })
+    .filter((line) => line.includes(directory));
+  return [...netns, ...(existsSync(directory) ? [directory] : []), ...processes];
+}
+
+/** Drops of a node under one name. */
+export const dropsOf = async (node: { socket: string }, verdict: string): Promise<number> =>
+  (await daemonStatus(node.socket)).counters.dropped[verdict] ?? 0;
+
+export const labLogs = (lab: LabDescription): string => lab.nodes.map((node) => logTail(node, 20)).join('\n');
