@@ -21,10 +21,17 @@ function flatten(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): Issue[
       const branches = issue.errors.map((errors) => errors.flatMap((inner) => flatten(inner, path)));
       // The branch with the deepest errors is the one that the writer meant.
       const depth = (issues: Issue[]) => Math.max(0, ...issues.map((one) => one.path.length));
-      return branches.sort((a, b) => depth(b) - depth(a))[0] ?? [{ path: pathText(path), message: issue.message }];
+      return (
+        branches.sort((a, b) => depth(b) - depth(a))[0] ?? [{ path: pathText(path), message: issue.message }]
+      );
     }
     case 'invalid_value':
-      return [{ path: pathText(path), message: `must be ${issue.values.map((v) => JSON.stringify(v)).join(' or ')}` }];
+      return [
+        {
+          path: pathText(path),
+          message: `must be ${issue.values.map((v) => JSON.stringify(v)).join(' or ')}`,
+        },
+      ];
     case 'invalid_type':
       return [{ path: pathText(path), message: typeMessage(issue) }];
     default:

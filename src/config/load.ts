@@ -53,7 +53,10 @@ function consistency(config: Config): Issue[] {
   const issues: Issue[] = [];
   const { liveness, ports, underlay, podNetwork, peers } = config;
   if (liveness.timeout < liveness.interval) {
-    issues.push({ path: 'liveness.timeout', message: `must not be shorter than liveness.interval (${liveness.interval})` });
+    issues.push({
+      path: 'liveness.timeout',
+      message: `must not be shorter than liveness.interval (${liveness.interval})`,
+    });
   }
   if (ports.vxlan === ports.geneve) {
     issues.push({ path: 'ports.geneve', message: `must differ from ports.vxlan (${ports.vxlan})` });
@@ -69,7 +72,10 @@ function consistency(config: Config): Issue[] {
   }
   for (const [i, block] of (podNetwork.podCIDRs ?? []).entries()) {
     if (!podNetwork.clusterCIDRs.some((cluster) => covers(cluster, block))) {
-      issues.push({ path: `podNetwork.podCIDRs[${i}]`, message: 'must lie in one of podNetwork.clusterCIDRs' });
+      issues.push({
+        path: `podNetwork.podCIDRs[${i}]`,
+        message: 'must lie in one of podNetwork.clusterCIDRs',
+      });
     }
   }
   return issues;

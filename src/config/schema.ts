@@ -11,9 +11,13 @@ const offload = z.enum(['auto', 'off']).default('auto');
 const uniqueFamilies = (addresses: readonly { family: 4 | 6 }[]) =>
   new Set(addresses.map(({ family }) => family)).size === addresses.length;
 
-const store = z.discriminatedUnion('type', [z.strictObject({ type: z.literal('file'), directory: pathField })], {
-  error: 'must have type "file"',
-});
+const store = z.discriminatedUnion(
+  'type',
+  [z.strictObject({ type: z.literal('file'), directory: pathField })],
+  {
+    error: 'must have type "file"',
+  },
+);
 
 const underlay = z.strictObject({
   /** At most one of each family. */
@@ -62,7 +66,11 @@ const geneve = z.strictObject({
 
 const podNetwork = z.strictObject({
   /** Every address that can be a pod's, on any node. */
-  clusterCIDRs: z.array(prefixField).min(1).max(16).default(() => defaultPrefixes('10.244.0.0/16', 'fd00:244::/32')),
+  clusterCIDRs: z
+    .array(prefixField)
+    .min(1)
+    .max(16)
+    .default(() => defaultPrefixes('10.244.0.0/16', 'fd00:244::/32')),
   /** This node's share, where its Node object does not say. */
   podCIDRs: z.array(prefixField).max(2).optional(),
   routerMAC: macField.optional(),
@@ -126,7 +134,10 @@ export const configSchema = z.strictObject({
   peers: z
     .array(peer)
     .default([])
-    .refine((peers) => new Set(peers.map(({ name }) => name)).size === peers.length, 'must not name a peer twice'),
+    .refine(
+      (peers) => new Set(peers.map(({ name }) => name)).size === peers.length,
+      'must not name a peer twice',
+    ),
   tables: tables.prefault({}),
   workers: integer(1, MAX_WORKERS).default(1),
   offloads: offloads.prefault({}),

@@ -1,9 +1,10 @@
 // From objects to what matters of them: live pods with their addresses and labels, nodes, policies. Pure.
+
+import type { Encapsulation } from '../config/schema.ts';
 import type { Address } from '../net/address.ts';
 import { parseAddress } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
-import type { Encapsulation } from '../config/schema.ts';
 import {
   encapsulationOf,
   type NetworkPolicyObject,

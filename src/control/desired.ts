@@ -43,7 +43,12 @@ export type Endpoint =
   | { readonly kind: 'pod'; readonly address: Address; readonly pod: Pod }
   | { readonly kind: 'remote-pod'; readonly address: Address; readonly pod: Pod; readonly tunnel: string }
   | { readonly kind: 'node'; readonly address: Address; readonly node: string }
-  | { readonly kind: 'remote-node'; readonly address: Address; readonly node: string; readonly tunnel: string };
+  | {
+      readonly kind: 'remote-node';
+      readonly address: Address;
+      readonly node: string;
+      readonly tunnel: string;
+    };
 
 export type Route =
   | { readonly kind: 'tunnel'; readonly prefix: Prefix; readonly tunnel: string }
@@ -73,21 +78,32 @@ export function desiredOf(cluster: Cluster, config: Config): Desired {
   const own = cluster.nodes.find(({ name }) => name === config.node);
   const podCIDRs = own && own.podCIDRs.length > 0 ? own.podCIDRs : (config.podNetwork.podCIDRs ?? []);
   if (podCIDRs.length === 0) {
-    warnings.push(`Node ${config.node}: neither the Node object nor podNetwork.podCIDRs names this node's range of pod addresses`);
+    warnings.push(
+      `Node ${config.node}: neither the Node object nor podNetwork.podCIDRs names this node's range of pod addresses`,
+    );
   }
   const podNetworkAddresses = podCIDRs.map((block) => nth(block, 1));
-  const ownAddresses = unique([...config.underlay.addresses, ...(own?.addresses ?? []), ...podNetworkAddresses]);
+  const ownAddresses = unique([
+    ...config.underlay.addresses,
+    ...(own?.addresses ?? []),
+    ...podNetworkAddresses,
+  ]);
 
   const peers = peersOf(cluster, config, warnings);
   const tunnels = peers.flatMap((peer) => tunnelsOf(peer, config, warnings));
-  const preferred = new Map(tunnels.filter(({ isPreferred }) => isPreferred).map(({ peer, key }) => [peer.name, key]));
+  const preferred = new Map(
+    tunnels.filter(({ isPreferred }) => isPreferred).map(({ peer, key }) => [peer.name, key]),
+  );
 
   const endpoints: Endpoint[] = ownAddresses.map((address) => ({ kind: 'node', address, node: config.node }));
   for (const peer of peers) {
     const tunnel = preferred.get(peer.name);
     if (tunnel === undefined) continue;
-    const addresses = peer.isStatic ? peer.addresses : [...peer.addresses, ...peer.podCIDRs.map((block) => nth(block, 1))];
-    for (const address of addresses) endpoints.push({ kind: 'remote-node', address, node: peer.name, tunnel });
+    const addresses = peer.isStatic
+      ? peer.addresses
+      : [...peer.addresses, ...peer.podCIDRs.map((block) => nth(block, 1))];
+    for (const address of addresses)
+      endpoints.push({ kind: 'remote-node', address, node: peer.name, tunnel });
   }
   const localPods = new Map<string, Pod>();
   for (const pod of cluster.pods) {
@@ -107,7 +123,9 @@ export function desiredOf(cluster: Cluster, config: Config): Desired {
     ...podCIDRs.map((block): Route => ({ kind: 'empty', prefix: block })),
     ...peers.flatMap((peer) => {
       const tunnel = preferred.get(peer.name);
-      return tunnel === undefined ? [] : peer.podCIDRs.map((block): Route => ({ kind: 'tunnel', prefix: block, tunnel }));
+      return tunnel === undefined
+        ? []
+        : peer.podCIDRs.map((block): Route => ({ kind: 'tunnel', prefix: block, tunnel }));
     }),
   ];
   // What no node owns must not leave by the node's kernel, which would route it straight back.
@@ -129,7 +147,11 @@ export function desiredOf(cluster: Cluster, config: Config): Desired {
     tunnels,
     endpoints: firstOfEach(endpoints, warnings),
     routes: firstRoutes(routes, warnings),
-    policy: compilePolicy({ cluster, node: config.node, others: endpoints.filter(isNode).map(({ address }) => address) }),
+    policy: compilePolicy({
+      cluster,
+      node: config.node,
+      others: endpoints.filter(isNode).map(({ address }) => address),
+    }),
     warnings,
   };
 }
@@ -151,24 +173,26 @@ function peersOf(cluster: Cluster, config: Config, warnings: string[]): Peer[] {
     }),
   );
   const taken = new Set(statics.map(({ name }) => name));
-  const nodes = cluster.nodes.filter(({ name }) => name !== config.node).flatMap((node): Peer[] => {
-    if (taken.has(node.name)) {
-      warnings.push(`Node ${node.name}: ignored, the configuration has a static peer of that name`);
-      return [];
-    }
-    return [
-      {
-        name: node.name,
-        isStatic: false,
-        addresses: node.addresses,
-        podCIDRs: node.podCIDRs,
-        routerMac: node.routerMac ?? routerMac(node.name),
-        encapsulation: node.encapsulation ?? config.encapsulation,
-        vni: config.vni,
-        probes: node.podCIDRs.map((block) => nth(block, 1)),
-      },
-    ];
-  });
+  const nodes = cluster.nodes
+    .filter(({ name }) => name !== config.node)
+    .flatMap((node): Peer[] => {
+      if (taken.has(node.name)) {
+        warnings.push(`Node ${node.name}: ignored, the configuration has a static peer of that name`);
+        return [];
+      }
+      return [
+        {
+          name: node.name,
+          isStatic: false,
+          addresses: node.addresses,
+          podCIDRs: node.podCIDRs,
+          routerMac: node.routerMac ?? routerMac(node.name),
+          encapsulation: node.encapsulation ?? config.encapsulation,
+          vni: config.vni,
+          probes: node.podCIDRs.map((block) => nth(block, 1)),
+        },
+      ];
+    });
   const owners = new Map<string, string>();
   return [...statics, ...nodes].map((peer) => ({
     ...peer,
@@ -188,7 +212,9 @@ function tunnelsOf(peer: Peer, { underlay }: Config, warnings: string[]): Tunnel
     const remote = peer.addresses.find((address) => address.family === family);
     if (!local || !remote) return [];
     const { encapsulation } = peer;
-    return [{ key: `${peer.name}/${encapsulation}/ipv${family}`, peer, family, encapsulation, local, remote }];
+    return [
+      { key: `${peer.name}/${encapsulation}/ipv${family}`, peer, family, encapsulation, local, remote },
+    ];
   });
   if (tunnels.length === 0) warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
   return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === 0 }));
@@ -217,6 +243,9 @@ function firstRoutes(routes: readonly Route[], warnings: string[]): Route[] {
   return [...seen.values()];
 }
 
-const ownerOf = (endpoint: Endpoint) => ('pod' in endpoint ? `Pod ${endpoint.pod.key}` : `Node ${endpoint.node}`);
+const ownerOf = (endpoint: Endpoint) =>
+  'pod' in endpoint ? `Pod ${endpoint.pod.key}` : `Node ${endpoint.node}`;
 
-const unique = (addresses: readonly Address[]) => [...new Map(addresses.map((one) => [one.text, one])).values()];
+const unique = (addresses: readonly Address[]) => [
+  ...new Map(addresses.map((one) => [one.text, one])).values(),
+];

@@ -38,7 +38,7 @@ export class FileStore implements Store {
     this.#watch();
     this.#rescan = setInterval(() => {
       this.#watch();
-      this.#read();
+      void this.#read();
     }, RESCAN_MS);
     this.#rescan.unref();
     await this.#read();
@@ -68,7 +68,7 @@ export class FileStore implements Store {
     if (this.#stopped) return;
     this.#settling ??= setTimeout(() => {
       this.#settling = undefined;
-      this.#read();
+      void this.#read();
     }, SETTLE_MS);
   }
 
@@ -86,7 +86,14 @@ export class FileStore implements Store {
     } catch (error) {
       return this.#apply('unreadable', {
         ...this.#state,
-        faults: [{ source: this.#directory, object: '', field: '', message: `cannot be read: ${(error as Error).message}` }],
+        faults: [
+          {
+            source: this.#directory,
+            object: '',
+            field: '',
+            message: `cannot be read: ${(error as Error).message}`,
+          },
+        ],
       });
     }
     const signature = JSON.stringify(manifests);

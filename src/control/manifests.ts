@@ -1,7 +1,15 @@
 // From the text of manifest files to validated objects. Pure: knows nothing of files or watching.
 import { parseAllDocuments } from 'yaml';
 import { issuesOf } from '../config/issues.ts';
-import { type Kind, kinds, type NamespaceObject, type NetworkPolicyObject, type NodeObject, type Objects, type PodObject } from './objects.ts';
+import {
+  type Kind,
+  kinds,
+  type NamespaceObject,
+  type NetworkPolicyObject,
+  type NodeObject,
+  type Objects,
+  type PodObject,
+} from './objects.ts';
 import type { StoreFault } from './store.ts';
 
 /** A manifest file. */
@@ -44,51 +52,50 @@ class ManifestReader {
 
   reading(): Reading {
     return {
-      objects: { nodes: this.#nodes, namespaces: this.#namespaces, pods: this.#pods, policies: this.#policies },
+      objects: {
+        nodes: this.#nodes,
+        namespaces: this.#namespaces,
+        pods: this.#pods,
+        policies: this.#policies,
+      },
       faults: this.#faults,
       ignored: this.#ignored,
     };
   }
 
+  /** @param at path of the value in its document, ending with a dot or empty */
   #value(file: string, value: unknown, at: string): void {
     if (value === null || value === undefined) return;
-    if (!isRecord(value)) return this.#fault(file, '', at, 'must be an object with apiVersion and kind');
-    const { kind } = value;
-    if (typeof kind !== 'string') return this.#fault(file, nameOf(value), `${at}kind`, 'must name a kind, such as Pod');
-    if (Array.isArray(value.items) && kind.endsWith('List')) {
+    const name = isRecord(value) ? nameOf(value) : '';
+    const kind = isRecord(value) ? value.kind : undefined;
+    if (!isRecord(value) || typeof kind !== 'string') {
+      this.#fault(file, name, `${at}kind`, 'must name a kind, such as Pod');
+    } else if (Array.isArray(value.items) && kind.endsWith('List')) {
       for (const [i, item] of value.items.entries()) this.#value(file, item, `items[${i}].`);
-      return;
-    }
-    if (!isKnown(kind, value.apiVersion)) {
+    } else if (!isKnown(kind, value.apiVersion)) {
       this.#ignored[kind] = (this.#ignored[kind] ?? 0) + 1;
-      return;
+    } else {
+      const result = kinds[kind].safeParse(value);
+      if (result.success) this.#add(file, result.data);
+      else
+        for (const { path, message } of issuesOf(result.error)) this.#fault(file, name, at + path, message);
     }
-    const result = kinds[kind].safeParse(value);
-    const name = nameOf(value);
-    if (!result.success) {
-      for (const { path, message } of issuesOf(result.error)) this.#fault(file, name, at + path, message);
-      return;
-    }
-    this.#add(file, result.data);
   }
 
   #add(file: string, object: NodeObject | NamespaceObject | PodObject | NetworkPolicyObject): void {
     const scoped = object.kind === 'Pod' || object.kind === 'NetworkPolicy';
     const name = `${object.kind} ${scoped ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`;
     const first = this.#seen.get(name);
-    if (first !== undefined) return this.#fault(file, name, 'metadata.name', `is taken: ${first} has the same object`);
+    if (first !== undefined) {
+      this.#fault(file, name, 'metadata.name', `is taken: ${first} has the same object`);
+      return;
+    }
     this.#seen.set(name, file);
     // The schema of each kind fixes the kind, which TypeScript does not see through a loose object.
-    switch (object.kind) {
-      case 'Node':
-        return void this.#nodes.push(object as NodeObject);
-      case 'Namespace':
-        return void this.#namespaces.push(object as NamespaceObject);
-      case 'Pod':
-        return void this.#pods.push(object as PodObject);
-      case 'NetworkPolicy':
-        return void this.#policies.push(object as NetworkPolicyObject);
-    }
+    if (object.kind === 'Node') this.#nodes.push(object as NodeObject);
+    else if (object.kind === 'Namespace') this.#namespaces.push(object as NamespaceObject);
+    else if (object.kind === 'Pod') this.#pods.push(object as PodObject);
+    else this.#policies.push(object as NetworkPolicyObject);
   }
 
   #fault(source: string, object: string, field: string, message: string): void {

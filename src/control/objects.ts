@@ -92,7 +92,11 @@ const ipBlock = z
   .superRefine(({ cidr, except }, context) => {
     for (const [i, block] of (except ?? []).entries()) {
       if (covers(cidr, block) && block.bits > cidr.bits) continue;
-      context.addIssue({ code: 'custom', path: ['except', i], message: `must be a smaller block inside ${cidr.text}` });
+      context.addIssue({
+        code: 'custom',
+        path: ['except', i],
+        message: `must be a smaller block inside ${cidr.text}`,
+      });
     }
   });
 
@@ -103,7 +107,10 @@ const policyPeer = z
     ipBlock: ipBlock.nullish(),
   })
   .refine(
-    (peer) => (peer.ipBlock ? !peer.podSelector && !peer.namespaceSelector : peer.podSelector || peer.namespaceSelector),
+    (peer) =>
+      peer.ipBlock
+        ? !peer.podSelector && !peer.namespaceSelector
+        : peer.podSelector || peer.namespaceSelector,
     'must have podSelector, namespaceSelector or both, or ipBlock alone',
   );
 

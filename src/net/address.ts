@@ -36,7 +36,12 @@ export function fromBytes(bytes: Uint8Array): Address {
 /** The same bytes as four words loaded little-endian, as the data path's table builder takes an address. */
 export function words({ bytes }: Address): [number, number, number, number] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
-  return [view.getUint32(0, true), view.getUint32(4, true), view.getUint32(8, true), view.getUint32(12, true)];
+  return [
+    view.getUint32(0, true),
+    view.getUint32(4, true),
+    view.getUint32(8, true),
+    view.getUint32(12, true),
+  ];
 }
 
 function isMapped(bytes: Uint8Array): boolean {

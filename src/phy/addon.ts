@@ -19,7 +19,7 @@ export const WOKEN = 4;
 /** A slot failed; `takeFailures` says which, and until then `wait` does not block. */
 export const SLOT_FAILED = 8;
 
-interface TapOffloads {
+export interface TapOffloads {
   /** Partial checksums; without them neither of the others is possible. */
   readonly csum: boolean;
   /** TCP superframes, both families. */
@@ -97,18 +97,18 @@ interface UdpSocket extends RawIpSocket {
 
 export type SocketKind = 'udp' | 'raw4' | 'raw6';
 
-interface SlotFailure {
+export interface SlotFailure {
   readonly slot: number;
   readonly code: string;
   readonly errno: number;
   readonly syscall: string;
 }
 
-type Probe =
+export type Probe =
   | { readonly available: true }
   | { readonly available: false; readonly code: string; readonly errno: number; readonly syscall: string };
 
-interface HostFeatures {
+export interface HostFeatures {
   /** Several queues on one TAP. */
   readonly multiQueue: Probe;
   readonly tso: Probe;

@@ -40,7 +40,8 @@ export class Terms {
   ofPod(namespace: string, namespaceLabels: Labels, labels: Labels): string[] {
     return this.#pods
       .filter(({ namespaces, pods }) => {
-        const inside = typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, namespaceLabels);
+        const inside =
+          typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, namespaceLabels);
         return inside && selects(pods, labels);
       })
       .map(({ text }) => text);
@@ -48,7 +49,9 @@ export class Terms {
 
   ofAddress(address: Address): string[] {
     return this.#blocks
-      .filter(({ cidr, except }) => contains(cidr, address) && !except.some((block) => contains(block, address)))
+      .filter(
+        ({ cidr, except }) => contains(cidr, address) && !except.some((block) => contains(block, address)),
+      )
       .map(({ text }) => text);
   }
 
@@ -69,7 +72,11 @@ export class Terms {
     const numbers = new Map<string, number[]>();
     for (const { protocol, name, number } of namedPorts) {
       const key = nameKey(protocol, name);
-      if (this.#names.has(key)) numbers.set(key, [...(numbers.get(key) ?? []), number].sort((a, b) => a - b));
+      if (this.#names.has(key))
+        numbers.set(
+          key,
+          [...(numbers.get(key) ?? []), number].sort((a, b) => a - b),
+        );
     }
     return numbers;
   }
@@ -86,7 +93,10 @@ export interface Classification {
 export function classify(cluster: Cluster, others: readonly Address[], terms: Terms): Classification {
   const numbers = new Map<string, number>();
   const classes: PolicyClass[] = [];
-  const numberOf = (held: readonly string[], named: ReadonlyMap<string, readonly number[]> = new Map()): number => {
+  const numberOf = (
+    held: readonly string[],
+    named: ReadonlyMap<string, readonly number[]> = new Map(),
+  ): number => {
     const key = JSON.stringify([[...held].sort(), [...named].sort()]);
     const known = numbers.get(key);
     if (known !== undefined) return known;
@@ -96,7 +106,11 @@ export function classify(cluster: Cluster, others: readonly Address[], terms: Te
   numberOf([]);
 
   const identities = new Map<string, number>();
-  const identify = (address: Address, held: readonly string[], named?: ReadonlyMap<string, readonly number[]>) => {
+  const identify = (
+    address: Address,
+    held: readonly string[],
+    named?: ReadonlyMap<string, readonly number[]>,
+  ) => {
     const policyClass = numberOf([...held, ...terms.ofAddress(address)], named);
     if (policyClass !== 0) identities.set(address.text, policyClass);
   };

@@ -5,7 +5,7 @@ import type { Address } from '../net/address.ts';
 import { classify, nameKey, type PolicyClass, Terms } from './classes.ts';
 import type { CompiledPolicy, Decision, Direction, PolicySet } from './compiled.ts';
 import { classifyPorts, Pages, type Representative } from './ports.ts';
-import { applying, type DirectedPolicy, policiesFor, type PortTerm, type Rule } from './rules.ts';
+import { applying, type DirectedPolicy, type PortTerm, policiesFor, type Rule } from './rules.ts';
 
 export interface PolicyInput {
   readonly cluster: Cluster;
@@ -59,7 +59,10 @@ function group(local: readonly Pod[], cluster: Cluster, direction: Direction): G
     const written = isolating.flatMap(({ rules }) => rules);
     // For ingress a port name means what the pod itself calls so.
     const rules = direction === 'ingress' ? written.map((rule) => resolved(rule, pod)) : written;
-    const key = JSON.stringify([isolating.map((policy) => policy.key), rules.map(({ ports }) => ports ?? null)]);
+    const key = JSON.stringify([
+      isolating.map((policy) => policy.key),
+      rules.map(({ ports }) => ports ?? null),
+    ]);
     const known = groups.get(key);
     if (known) known.pods.add(pod.key);
     else groups.set(key, { direction, pods: new Set([pod.key]), policies: isolating, rules });
@@ -77,7 +80,11 @@ function resolved(rule: Rule, pod: Pod): Rule {
   return { ...rule, ports };
 }
 
-function setOf({ direction, policies, rules }: Group, classes: readonly PolicyClass[], tables: SharedTables): PolicySet {
+function setOf(
+  { direction, policies, rules }: Group,
+  classes: readonly PolicyClass[],
+  tables: SharedTables,
+): PolicySet {
   const numbersOf = ({ protocol, name }: PortTerm & { kind: 'name' }) => [
     ...new Set(classes.flatMap(({ named }) => named.get(nameKey(protocol, name)) ?? [])),
   ];
@@ -88,7 +95,10 @@ function setOf({ direction, policies, rules }: Group, classes: readonly PolicyCl
   const known = new Map<string, number>();
   const rows = classes.map((policyClass) => {
     // Classes that this set's rules cannot tell apart have the same row.
-    const key = JSON.stringify([[...policyClass.terms].filter((text) => asked.has(text)), [...policyClass.named]]);
+    const key = JSON.stringify([
+      [...policyClass.terms].filter((text) => asked.has(text)),
+      [...policyClass.named],
+    ]);
     const row = known.get(key) ?? tables.row(cells(policyClass));
     known.set(key, row);
     return row;
@@ -98,7 +108,9 @@ function setOf({ direction, policies, rules }: Group, classes: readonly PolicyCl
 
   function cells(policyClass: PolicyClass): Uint32Array {
     return Uint32Array.from(representatives, (representative) => {
-      const rule = rules.find((one) => peerMatches(one, policyClass) && portMatches(one, policyClass, representative));
+      const rule = rules.find(
+        (one) => peerMatches(one, policyClass) && portMatches(one, policyClass, representative),
+      );
       if (!rule) return denied;
       return tables.cell({ verdict: 'allow', direction, policies: [rule.policy], rule: rule.index });
     });

@@ -47,7 +47,10 @@ export interface CompiledPolicy {
   readonly pages: readonly Uint16Array[];
   readonly sets: readonly PolicySet[];
   /** Indexes into `sets` for each local pod; undefined where it is not isolated. */
-  readonly pods: ReadonlyMap<string, { readonly ingress: number | undefined; readonly egress: number | undefined }>;
+  readonly pods: ReadonlyMap<
+    string,
+    { readonly ingress: number | undefined; readonly egress: number | undefined }
+  >;
   /** Entry 0 is never used. */
   readonly decisions: readonly (Decision | undefined)[];
 }

@@ -61,7 +61,9 @@ export function classifyPorts(
           : // Each number of a name is a question of its own: peers differ in which one they mean.
             numbersOf(term).map((port) => ({ id: `${i}:${port}`, from: port, to: port })),
       );
-    const cuts = [...new Set([0, ...ranges.flatMap(({ from, to }) => [from, to + 1]), PORTS])].sort((a, b) => a - b);
+    const cuts = [...new Set([0, ...ranges.flatMap(({ from, to }) => [from, to + 1]), PORTS])].sort(
+      (a, b) => a - b,
+    );
     const entries = new Uint16Array(PORTS);
     for (let i = 0; i + 1 < cuts.length; i++) {
       const [from = 0, end = PORTS] = cuts.slice(i, i + 2);

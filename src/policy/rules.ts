@@ -15,7 +15,12 @@ export type PeerTerm =
       readonly namespaces: LabelSelector | string;
       readonly pods: LabelSelector;
     }
-  | { readonly kind: 'block'; readonly text: string; readonly cidr: Prefix; readonly except: readonly Prefix[] };
+  | {
+      readonly kind: 'block';
+      readonly text: string;
+      readonly cidr: Prefix;
+      readonly except: readonly Prefix[];
+    };
 
 /** One entry of `ports`: a range, or a name that each destination pod resolves for itself. */
 export type PortTerm =
@@ -44,7 +49,9 @@ export interface DirectedPolicy {
  * Without policyTypes a policy isolates for ingress, and for egress when it has egress rules.
  */
 export function policiesFor({ policies }: Cluster, direction: Direction): DirectedPolicy[] {
-  return policies.filter((policy) => isolates(policy, direction)).map((policy) => directed(policy, direction));
+  return policies
+    .filter((policy) => isolates(policy, direction))
+    .map((policy) => directed(policy, direction));
 }
 
 /** The policies among them that apply to a pod. */
@@ -52,7 +59,9 @@ export function applying(
   policies: readonly DirectedPolicy[],
   pod: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
 ): DirectedPolicy[] {
-  return policies.filter(({ namespace, subject }) => namespace === pod.namespace && selects(subject, pod.labels));
+  return policies.filter(
+    ({ namespace, subject }) => namespace === pod.namespace && selects(subject, pod.labels),
+  );
 }
 
 function isolates({ spec }: NetworkPolicyObject, direction: Direction): boolean {
@@ -83,7 +92,10 @@ function directed(policy: NetworkPolicyObject, direction: Direction): DirectedPo
 function peerTerm({ podSelector, namespaceSelector, ipBlock }: PolicyPeer, namespace: string): PeerTerm {
   if (ipBlock) {
     const except = ipBlock.except ?? [];
-    const text = `${ipBlock.cidr.text} except ${except.map((one) => one.text).sort().join(',')}`;
+    const text = `${ipBlock.cidr.text} except ${except
+      .map((one) => one.text)
+      .sort()
+      .join(',')}`;
     return { kind: 'block', text, cidr: ipBlock.cidr, except };
   }
   const namespaces = namespaceSelector ?? namespace;

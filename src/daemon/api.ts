@@ -1,0 +1,156 @@
+/**
+ * The daemon's API: HTTP and JSON over a Unix socket that only its owner can open.
+ *
+ *     PUT    /v1/ports/{namespace}/{pod}   {"netns": PATH, "interface": "eth0"} → returns when the pod is live
+ *     DELETE /v1/ports/{namespace}/{pod}   repeatable
+ *     GET    /v1/status  /metrics  /healthz
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
+import { nameField } from '../config/fields.ts';
+import { issuesOf } from '../config/issues.ts';
+import type { Address } from '../net/address.ts';
+import { type PortPlace, portRequest } from './port-file.ts';
+import { PortError } from './ports.ts';
+
+/** What the API is made of. */
+export interface ApiHandlers {
+  attach(place: PortPlace): Promise<object>;
+  detach(key: string): Promise<boolean>;
+  status(): Promise<object>;
+  metrics(): Promise<{ contentType: string; text: string }>;
+  /** Undefined when the first tables are live and the workers run; otherwise what is missing. */
+  unhealthy(): string | undefined;
+}
+
+const LARGEST_BODY = 65_536;
+
+export class Api {
+  readonly #handlers: ApiHandlers;
+  readonly #log: Logger;
+  readonly #servers: Server[] = [];
+
+  constructor(handlers: ApiHandlers, log: Logger) {
+    this.#handlers = handlers;
+    this.#log = log;
+  }
+
+  /** Takes the place of a socket that a predecessor left. */
+  async listen(socket: string): Promise<void> {
+    rmSync(socket, { force: true });
+    await this.#start((request) => this.#answer(request), { path: socket });
+    chmodSync(socket, 0o600);
+  }
+
+  /** Serves /metrics and /healthz only. */
+  async listenMetrics(address: Address, port: number): Promise<void> {
+    await this.#start((request) => this.#public(request), { host: address.text, port });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(
+      this.#servers.map(
+        (server) =>
+          new Promise<void>((resolve) => {
+            server.close(() => resolve());
+            server.closeAllConnections();
+          }),
+      ),
+    );
+  }
+
+  #start(
+    answer: (request: IncomingMessage) => Promise<Answer>,
+    where: { path: string } | { host: string; port: number },
+  ): Promise<void> {
+    const server = createServer((request, response) => {
+      answer(request)
+        .catch((error: unknown) => this.#refusal(request, error))
+        .then((result) => send(response, result))
+        .catch((error: unknown) => this.#log.debug({ err: error }, 'an API client has gone'));
+    });
+    this.#servers.push(server);
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(where, () => resolve());
+    });
+  }
+
+  async #answer(request: IncomingMessage): Promise<Answer> {
+    const { pathname } = new URL(request.url ?? '/', 'http://daemon');
+    if (request.method === 'GET' && pathname === '/v1/status')
+      return { status: 200, json: await this.#handlers.status() };
+    const [, namespace, pod] = /^\/v1\/ports\/([^/]+)\/([^/]+)$/.exec(pathname) ?? [];
+    if (namespace === undefined || pod === undefined) return this.#public(request);
+    for (const name of [namespace, pod]) {
+      if (!nameField.safeParse(name).success) throw new PortError(400, `${name} is no Kubernetes name`);
+    }
+    if (request.method === 'PUT') {
+      const place = { ...parseRequest(await readBody(request)), namespace, pod };
+      return { status: 200, json: await this.#handlers.attach(place) };
+    }
+    if (request.method === 'DELETE') {
+      return { status: 200, json: { detached: await this.#handlers.detach(`${namespace}/${pod}`) } };
+    }
+    return { status: 405, json: { error: `${request.method}: must be PUT or DELETE` } };
+  }
+
+  async #public(request: IncomingMessage): Promise<Answer> {
+    const { pathname } = new URL(request.url ?? '/', 'http://daemon');
+    if (request.method !== 'GET') return { status: 405, json: { error: `${request.method}: must be GET` } };
+    if (pathname === '/metrics') return { status: 200, ...(await this.#handlers.metrics()) };
+    if (pathname === '/healthz') {
+      const missing = this.#handlers.unhealthy();
+      return missing === undefined
+        ? { status: 200, json: { ok: true } }
+        : { status: 503, json: { ok: false, error: missing } };
+    }
+    return { status: 404, json: { error: `${pathname}: no such resource` } };
+  }
+
+  #refusal(request: IncomingMessage, error: unknown): Answer {
+    const { message } = error as Error;
+    const status = error instanceof PortError ? error.status : 500;
+    this.#log.warn({ err: error, method: request.method, url: request.url }, 'request refused');
+    return { status, json: { error: message } };
+  }
+}
+
+type Answer =
+  | { readonly status: number; readonly json: object }
+  | { readonly status: number; readonly contentType: string; readonly text: string };
+
+function send(response: ServerResponse, answer: Answer): void {
+  const json = 'json' in answer;
+  response.writeHead(answer.status, { 'content-type': json ? 'application/json' : answer.contentType });
+  response.end(json ? `${JSON.stringify(answer.json)}\n` : answer.text);
+}
+
+function parseRequest(text: string) {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new PortError(400, `the body is no JSON: ${(error as Error).message}`);
+  }
+  const result = portRequest.safeParse(value);
+  if (result.success) return result.data;
+  throw new PortError(
+    400,
+    issuesOf(result.error)
+      .map(({ path, message }) => `${path}: ${message}`)
+      .join('; '),
+  );
+}
+
+async function readBody(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > LARGEST_BODY) throw new PortError(413, `the body is longer than ${LARGEST_BODY} bytes`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}

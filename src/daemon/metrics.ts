@@ -1,0 +1,93 @@
+// The status as Prometheus metrics.
+import { Gauge, Registry } from 'prom-client';
+import type { Status } from './status.ts';
+
+/** One text exposition. Every number comes from the same status document, so they agree with each other. */
+export async function metricsOf(status: Status): Promise<{ contentType: string; text: string }> {
+  const registry = new Registry();
+  const gauge = (name: string, help: string, labelNames: string[] = []) =>
+    new Gauge({ name: `overweft_${name}`, help, labelNames, registers: [registry] });
+
+  gauge('build_info', 'Version of the daemon.', ['version', 'node']).set(
+    { version: status.version, node: status.node },
+    1,
+  );
+  gauge('epoch', 'Epoch of the live tables.').set(status.epoch);
+  gauge('snapshot_fault', '1 while the newest cluster state is not live.').set(status.fault === null ? 0 : 1);
+  gauge('store_faults', 'Objects that cannot be used; the last good state stays.').set(
+    status.store.faults.length,
+  );
+
+  const { counters } = status;
+  gauge('received_total', 'Frames and datagrams received.').set(counters.received);
+  gauge('forwarded_total', 'Frames and datagrams forwarded.').set(counters.forwarded);
+  gauge('consumed_total', 'Frames and datagrams answered by the data path itself.').set(counters.consumed);
+  const dropped = gauge('dropped_total', 'Frames and datagrams dropped, by reason.', ['reason']);
+  for (const [reason, count] of Object.entries(counters.dropped)) dropped.set({ reason }, count);
+  const events = gauge('events_total', 'What is no fate of a received frame.', ['event']);
+  for (const [event, count] of Object.entries(counters.events)) events.set({ event }, count);
+
+  const decisions = gauge('policy_dropped_total', 'Packets dropped under a policy decision.', [
+    'direction',
+    'policies',
+  ]);
+  for (const { verdict, direction, policies, dropped } of status.decisions) {
+    if (verdict === 'deny') decisions.set({ direction, policies: policies.join(',') }, dropped);
+  }
+
+  const portPackets = gauge('port_packets_total', 'Packets at a port, seen from the port.', [
+    'port',
+    'direction',
+  ]);
+  const portBytes = gauge('port_bytes_total', 'Bytes at a port, seen from the port.', ['port', 'direction']);
+  const portDropped = gauge('port_dropped_total', 'Packets of a port that were dropped.', ['port']);
+  for (const { name: port, received, sent, dropped } of status.ports) {
+    portPackets.set({ port, direction: 'sent' }, received.packets);
+    portPackets.set({ port, direction: 'received' }, sent.packets);
+    portBytes.set({ port, direction: 'sent' }, received.bytes);
+    portBytes.set({ port, direction: 'received' }, sent.bytes);
+    portDropped.set({ port }, dropped);
+  }
+
+  const up = gauge('peer_up', '1 alive, 0 dead; absent while unknown.', ['peer']);
+  const roundTrip = gauge('peer_round_trip_seconds', 'Round trip of the last reply inside the tunnel.', [
+    'peer',
+  ]);
+  const tunnelLabels = ['peer', 'encapsulation', 'family'];
+  const tunnelPackets = gauge('tunnel_packets_total', 'Packets through a tunnel.', [
+    ...tunnelLabels,
+    'direction',
+  ]);
+  const tunnelBytes = gauge('tunnel_bytes_total', 'Bytes through a tunnel.', [...tunnelLabels, 'direction']);
+  const tunnelDropped = gauge(
+    'tunnel_dropped_total',
+    'Packets from a tunnel that were dropped.',
+    tunnelLabels,
+  );
+  const tunnelMtu = gauge('tunnel_mtu_bytes', 'Largest inner IP packet.', tunnelLabels);
+  for (const peer of status.peers) {
+    if (peer.state !== 'unknown') up.set({ peer: peer.name }, peer.state === 'alive' ? 1 : 0);
+    if (peer.roundTripMs !== null) roundTrip.set({ peer: peer.name }, peer.roundTripMs / 1000);
+    for (const { encapsulation, family, received, sent, dropped, mtu } of peer.tunnels) {
+      const labels = { peer: peer.name, encapsulation, family: `ipv${family}` };
+      tunnelPackets.set({ ...labels, direction: 'received' }, received.packets);
+      tunnelPackets.set({ ...labels, direction: 'sent' }, sent.packets);
+      tunnelBytes.set({ ...labels, direction: 'received' }, received.bytes);
+      tunnelBytes.set({ ...labels, direction: 'sent' }, sent.bytes);
+      tunnelDropped.set(labels, dropped);
+      tunnelMtu.set(labels, mtu);
+    }
+  }
+
+  const used = gauge('table_used', 'Entries in use.', ['table']);
+  const capacity = gauge('table_capacity', 'Entries that fit.', ['table']);
+  for (const [table, size] of Object.entries(status.tables)) {
+    used.set({ table }, size.used);
+    capacity.set({ table }, size.capacity);
+  }
+  const offload = gauge('offload_used', '1 where an offload is in use.', ['offload']);
+  for (const [name, choice] of Object.entries(status.offloads))
+    offload.set({ offload: name }, choice.used ? 1 : 0);
+
+  return { contentType: registry.contentType, text: await registry.metrics() };
+}

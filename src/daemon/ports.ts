@@ -1,0 +1,271 @@
+// Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
+import { existsSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { MAX_PORTS } from '../../asm/layout/memory.ts';
+import type { Pod } from '../control/cluster.ts';
+import type { CounterRows } from '../dataplane/counters.ts';
+import { Numbering } from '../dataplane/numbering.ts';
+import type { WorkerPool } from '../dataplane/pool.ts';
+import { derivedMac, formatMac, type Mac } from '../net/mac.ts';
+import type { Addon, SlotFailure, TapOffloads } from '../phy/addon.ts';
+import { run } from './command.ts';
+import type { Controller, Live, OpenPort } from './controller.ts';
+import { podLines } from './interfaces.ts';
+import { ipBatch } from './iproute.ts';
+import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from './node-ports.ts';
+import type { PortFile, PortPlace } from './port-file.ts';
+
+/** A request that cannot be met, with the HTTP status that says so. */
+export class PortError extends Error {
+  override readonly name = 'PortError';
+  readonly status: number;
+
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** An attached pod. */
+export interface PodPort extends PortPlace {
+  readonly slot: number;
+  readonly mac: Mac;
+  readonly offloads: TapOffloads;
+}
+
+/** How long an attachment waits for its Pod object to have addresses. */
+const POD_PATIENCE_MS = 10_000;
+
+export interface PortsParts {
+  readonly addon: Addon;
+  readonly pool: WorkerPool;
+  readonly counters: CounterRows;
+  readonly node: string;
+  readonly workers: number;
+  /** What TAPs are asked for. */
+  readonly offloads: TapOffloads;
+  readonly file: PortFile;
+  readonly log: Logger;
+}
+
+export class Ports {
+  readonly #parts: PortsParts;
+  readonly #slots = new Numbering(FIRST_POD_SLOT, MAX_PORTS);
+  readonly #ports = new Map<string, PodPort>();
+  /** Descriptors that no worker has yet. */
+  readonly #unadopted = new Map<number, readonly number[]>();
+  /** What is being done to a port, so that the next thing waits for it. */
+  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #nodeOffloads = new Map<string, TapOffloads>();
+  #configured = new Map<string, string>();
+
+  constructor(parts: PortsParts) {
+    this.#parts = parts;
+  }
+
+  get list(): readonly PodPort[] {
+    return [...this.#ports.values()];
+  }
+
+  /** Every open TAP, as the tables take them. */
+  open(): OpenPort[] {
+    const { node } = this.#parts;
+    return [
+      ...nodeTaps.map(({ kind, slot }) => ({ kind, slot, mac: nodeTapMac(kind, node) })),
+      ...this.list.map((port) => ({
+        kind: 'pod' as const,
+        slot: port.slot,
+        mac: port.mac,
+        pod: keyOf(port),
+      })),
+    ];
+  }
+
+  nodeOffloads(device: string): TapOffloads | undefined {
+    return this.#nodeOffloads.get(device);
+  }
+
+  /** Opens the node's TAPs, and those of the pods that were attached before this process began. */
+  restore(): void {
+    for (const { device, slot } of nodeTaps)
+      this.#nodeOffloads.set(device, this.#openTap(slot, device, undefined));
+    for (const port of this.#parts.file.ports) {
+      try {
+        if (!existsSync(port.netns)) throw new Error(`network namespace ${port.netns} is gone`);
+        this.#openPod(port, port.mac);
+      } catch (error) {
+        this.#parts.log.warn({ err: error, pod: keyOf(port) }, 'port forgotten: it cannot be attached again');
+      }
+    }
+    this.#remember();
+  }
+
+  /** Hands descriptors that were opened to the workers; to be called when tables know their slots. */
+  async handOver(): Promise<void> {
+    const pending = [...this.#unadopted];
+    this.#unadopted.clear();
+    for (const [slot, queues] of pending) {
+      for (const [index, fd] of queues.entries()) {
+        await this.#parts.pool.ask(index, { type: 'adopt-tap', slot, fd: this.#parts.addon.release(fd) });
+      }
+    }
+  }
+
+  /** Gives a pod its interface. Returns when the pod can send and receive. Repeatable. */
+  attach(place: PortPlace, controller: Controller): Promise<PodPort> {
+    return this.#inTurn(keyOf(place), () => this.#attach(place, controller));
+  }
+
+  /** Takes a pod's interface away; true when there was one. */
+  detach(key: string, controller: Controller): Promise<boolean> {
+    return this.#inTurn(key, () => this.#detach(key, controller));
+  }
+
+  /** Sets interfaces to what the live tables say: addresses and MTU of the pods. */
+  async configure({ desired, interfaceMtu }: Live): Promise<void> {
+    await Promise.all(
+      this.list.map(async (port) => {
+        const key = keyOf(port);
+        const pod = desired.localPods.get(key);
+        if (!pod) return;
+        try {
+          await this.#configure(port, pod, interfaceMtu);
+        } catch (error) {
+          this.#parts.log.error({ err: error, pod: key }, 'interface cannot be set up');
+        }
+      }),
+    );
+  }
+
+  /** A worker says that slots cannot be read any more: their TAPs are gone. */
+  async failed(failures: readonly SlotFailure[], controller: Controller): Promise<void> {
+    for (const { slot, code, syscall } of failures) {
+      const port = this.list.find((one) => one.slot === slot);
+      if (!port) continue;
+      this.#parts.log.warn({ pod: keyOf(port), code, syscall }, 'the TAP of a pod is gone');
+      await this.detach(keyOf(port), controller);
+    }
+  }
+
+  async #attach(place: PortPlace, controller: Controller): Promise<PodPort> {
+    const key = keyOf(place);
+    const pod = await controller.waitFor(() => {
+      const found = controller.desired()?.localPods.get(key);
+      return found && found.addresses.length > 0 ? found : undefined;
+    }, POD_PATIENCE_MS);
+    if (!pod) throw new PortError(404, this.#whyNoPod(key, controller));
+    if (!existsSync(place.netns))
+      throw new PortError(400, `netns: ${place.netns} does not exist: must be a file of a network namespace`);
+    const there = this.#ports.get(key);
+    if (there && (there.netns !== place.netns || there.interface !== place.interface))
+      await this.#detach(key, controller);
+    const port = this.#ports.get(key) ?? this.#openPod(place, podMac(pod));
+    try {
+      await controller.publish();
+      await this.handOver();
+      if (!controller.live) throw new Error('the tables are not live');
+      await this.#configure(port, pod, controller.live.interfaceMtu);
+    } catch (error) {
+      if (!there) await this.#detach(key, controller).catch(() => {});
+      throw error;
+    }
+    this.#remember();
+    this.#parts.log.info({ pod: key, slot: port.slot, mac: formatMac(port.mac) }, 'port attached');
+    return port;
+  }
+
+  async #detach(key: string, controller: Controller): Promise<boolean> {
+    const port = this.#ports.get(key);
+    if (!port) return false;
+    const { addon, pool, log } = this.#parts;
+    this.#ports.delete(key);
+    this.#configured.delete(key);
+    this.#remember();
+    // First out of the tables, so that no packet meets a slot without a TAP.
+    await controller.publish().catch(() => {});
+    const unadopted = this.#unadopted.get(port.slot);
+    this.#unadopted.delete(port.slot);
+    for (const fd of unadopted ?? []) addon.close(fd);
+    if (!unadopted) await pool.askAll({ type: 'drop', slot: port.slot });
+    try {
+      addon.deleteTap({ name: port.interface, netns: port.netns });
+    } catch (error) {
+      log.debug({ err: error, pod: key }, 'the TAP had gone before');
+    }
+    this.#slots.remove(key);
+    log.info({ pod: key, slot: port.slot }, 'port detached');
+    return true;
+  }
+
+  #openPod({ namespace, pod, netns, interface: name }: PortPlace, mac: Mac): PodPort {
+    const key = `${namespace}/${pod}`;
+    const slot = this.#slots.add(key);
+    if (slot === undefined)
+      throw new PortError(507, `no port is free: ${this.#slots.capacity} pods are attached`);
+    try {
+      const offloads = this.#openTap(slot, name, netns);
+      const port: PodPort = { namespace, pod, netns, interface: name, slot, mac, offloads };
+      this.#ports.set(key, port);
+      return port;
+    } catch (error) {
+      this.#slots.remove(key);
+      throw error;
+    }
+  }
+
+  /** Opens a queue for each worker. */
+  #openTap(slot: number, name: string, netns: string | undefined): TapOffloads {
+    const { addon, workers, offloads, counters } = this.#parts;
+    const queues = Array.from({ length: workers }, () =>
+      addon.openTap({ name, netns, persist: true, offloads }),
+    );
+    counters.restart(slot);
+    this.#unadopted.set(
+      slot,
+      queues.map(({ fd }) => fd),
+    );
+    return queues[0]?.offloads ?? { csum: false, tso: false, uso: false };
+  }
+
+  async #configure(port: PodPort, pod: Pod, mtu: number): Promise<void> {
+    const lines = podLines(port.interface, port.mac, mtu, pod.addresses);
+    const wanted = lines.join('\n');
+    const key = keyOf(port);
+    if (this.#configured.get(key) === wanted) return;
+    if (pod.addresses.some(({ family }) => family === 6)) await enableIPv6(port);
+    await ipBatch(lines, port.netns);
+    this.#configured.set(key, wanted);
+  }
+
+  #whyNoPod(key: string, controller: Controller): string {
+    const { node } = this.#parts;
+    const pod = controller.desired()?.localPods.get(key);
+    if (pod) return `Pod ${key}: has no status.podIPs`;
+    return `Pod ${key}: no such live pod with spec.nodeName ${node} that has an address and is not on the host network`;
+  }
+
+  #remember(): void {
+    this.#parts.file.write(this.list);
+  }
+
+  #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
+    const turn = (this.#busy.get(key) ?? Promise.resolve()).then(work, work);
+    this.#busy.set(key, turn);
+    const done = () => {
+      if (this.#busy.get(key) === turn) this.#busy.delete(key);
+    };
+    turn.then(done, done);
+    return turn;
+  }
+}
+
+export const keyOf = ({ namespace, pod }: Pick<PortPlace, 'namespace' | 'pod'>) => `${namespace}/${pod}`;
+
+/** The same wherever and whenever the pod is attached with these addresses: neighbours may have it cached. */
+const podMac = ({ addresses }: Pod): Mac => derivedMac('pod', ...addresses.map(({ text }) => text).sort());
+
+/** Container runtimes switch IPv6 off in new namespaces; where /proc cannot be written, adding the address says so. */
+async function enableIPv6({ netns, interface: name }: PodPort): Promise<void> {
+  const setting = `net/ipv6/conf/${name}/disable_ipv6=0`;
+  await run('nsenter', [`--net=${netns}`, 'sysctl', '-q', '-w', setting]).catch(() => {});
+}

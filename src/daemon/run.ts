@@ -1,0 +1,249 @@
+/**
+ * `overweft run`: puts the daemon together, in the order in which its parts need each other.
+ *
+ *     store ─► controller ─► tables ─► epoch ─► workers ─► TAPs, sockets
+ *                  ▲                               │
+ *     API ─► ports ┘          counters, failures ◄─┘
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { destination, type Logger, pino } from 'pino';
+import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
+import type { Config } from '../config/schema.ts';
+import { FileStore } from '../control/file-store.ts';
+import { faultText } from '../control/store.ts';
+import { CounterRows } from '../dataplane/counters.ts';
+import { createMemory, type Memory, type MemoryPlan, planMemory } from '../dataplane/memory.ts';
+import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
+import { WorkerPool } from '../dataplane/pool.ts';
+import { Publisher } from '../dataplane/publisher.ts';
+import { formatMac } from '../net/mac.ts';
+import { type Addon, loadAddon } from '../phy/addon.ts';
+import { RawSocket } from '../phy/raw.ts';
+import { version } from '../version.ts';
+import { Api } from './api.ts';
+import { Controller } from './controller.ts';
+import { Liveness } from './liveness.ts';
+import { metricsOf } from './metrics.ts';
+import { NodePorts } from './node-ports.ts';
+import { chooseOffloads, maxBatch, offloadBits } from './offloads.ts';
+import { PathMtus } from './path-mtu.ts';
+import { PortFile } from './port-file.ts';
+import { Ports } from './ports.ts';
+import { UnderlaySockets } from './sockets.ts';
+import { statusOf } from './status.ts';
+import { Underlay } from './underlay.ts';
+
+/** How often routes of the underlay are looked up again. */
+const ROUTES_MS = 30_000;
+
+/** Where the API listens unless the configuration says otherwise. */
+export const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) =>
+  api.socket ?? join(runDirectory, 'overweft.sock');
+
+/** Runs until a signal asks it to stop; resolves with the exit status. */
+export async function runDaemon(config: Config): Promise<number> {
+  process.umask(0o077);
+  // Written at once: what is said last before a crash matters most.
+  const log = pino(
+    { level: config.logLevel, base: { node: config.node } },
+    destination({ fd: 2, sync: true }),
+  );
+  let end: (status: number) => void = () => {};
+  const ended = new Promise<number>((resolve) => {
+    end = resolve;
+  });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(signal, () => {
+      log.info({ signal }, 'stopping');
+      end(0);
+    });
+  }
+  let daemon: Daemon;
+  try {
+    daemon = await startDaemon(config, log, (error) => {
+      log.fatal({ err: error }, 'a worker has died');
+      end(1);
+    });
+  } catch (error) {
+    log.fatal({ err: error }, `cannot start: ${(error as Error).message}`);
+    return 1;
+  }
+  const status = await ended;
+  await daemon.stop();
+  log.info('stopped');
+  return status;
+}
+
+interface Daemon {
+  stop(): Promise<void>;
+}
+
+async function startDaemon(config: Config, log: Logger, died: (error: Error) => void): Promise<Daemon> {
+  const { runDirectory, underlay: settings } = config;
+  mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
+  const pidFile = join(runDirectory, 'pid');
+
+  const addon = loadAddon();
+  const plan = planMemory(config);
+  const memory = createMemory(plan);
+  addon.attachMemory(memory.bytes);
+  const module = compileDataPath();
+  const wasm = instantiate<ControlExports>(module, memory.wasm);
+  const flowsKept = openFlows(addon, wasm, memory, plan, join(runDirectory, 'flows'));
+  // The flow file is locked now: no other daemon runs here.
+  writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
+  const offloads = chooseOffloads(config, addon.probe());
+  memory.view.setUint32(CONTROL_OFFLOADS, offloadBits(offloads), true);
+  memory.view.setUint32(CONTROL_MAX_BATCH, maxBatch(), true);
+
+  const pool = new WorkerPool(addon, memory, {
+    died: (_, error) => died(error),
+    failures: (_, failures) =>
+      void ports.failed(failures, controller).catch((err) => log.error({ err }, 'port cannot be taken away')),
+  });
+  await pool.start(module, config.workers);
+
+  const counters = {
+    ports: CounterRows.ports(memory, config.workers),
+    tunnels: CounterRows.tunnels(memory, config.workers),
+    decisions: CounterRows.decisions(memory, config.workers),
+  };
+  const underlay = new Underlay(settings.interface, settings.addresses);
+  const sockets = new UnderlaySockets(addon, memory, pool, config, offloads.udpGro.used);
+  const ports = new Ports({
+    addon,
+    pool,
+    counters: counters.ports,
+    node: config.node,
+    workers: config.workers,
+    offloads: { csum: true, tso: offloads.tso.used, uso: offloads.uso.used },
+    file: new PortFile(join(runDirectory, 'ports.json'), log),
+    log,
+  });
+  ports.restore();
+  const nodePorts = new NodePorts(config, log);
+  const store = new FileStore(config.store.directory);
+  const publisher = new Publisher(memory, config.workers, () => pool.wake());
+  const controller = new Controller({
+    config,
+    store,
+    publisher,
+    memory,
+    wasm,
+    sockets,
+    underlay,
+    counters,
+    log,
+    openPorts: () => ports.open(),
+    published: async (live) => {
+      await ports.handOver();
+      await Promise.all([nodePorts.apply(live.desired, live.interfaceMtu), ports.configure(live)]);
+    },
+  });
+  const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
+  const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
+
+  const status = () =>
+    statusOf({
+      version: version(),
+      config,
+      controller,
+      ports,
+      sockets,
+      counters,
+      liveness,
+      pathMtus,
+      offloads,
+      flowsKept,
+      flowsUsed: () => wasm.flowsCount(),
+      probeFault: probeFault(),
+      controlCapabilities: addon.capabilities(),
+      store: () => store.state,
+      epoch: () => publisher.epoch,
+      workers: () => pool.facts,
+      workerCounters: () => pool.counters(),
+    });
+  const api = new Api(
+    {
+      attach: async (place) => {
+        const port = await ports.attach(place, controller);
+        return { ...port, mac: formatMac(port.mac), mtu: controller.live?.interfaceMtu };
+      },
+      detach: (key) => ports.detach(key, controller),
+      status,
+      metrics: async () => metricsOf(await status()),
+      unhealthy: () => (controller.live ? undefined : (controller.fault ?? 'no tables are live yet')),
+    },
+    log,
+  );
+  const socket = apiSocket(config);
+  await api.listen(socket);
+  if (config.metrics) await api.listenMetrics(config.metrics.address, config.metrics.port);
+
+  await store.start(() => {
+    for (const fault of store.state.faults)
+      log.error(`store: ${faultText(fault)}: the last good state stays`);
+    void controller.storeChanged();
+  });
+  const routes = setInterval(() => void followRoutes(), ROUTES_MS);
+  liveness.start();
+  pathMtus.start();
+  await controller.waitFor(() => controller.live, 10_000);
+  log.info(
+    { socket, epoch: publisher.epoch, flowsKept },
+    controller.live ? 'ready' : 'waiting for a good cluster state',
+  );
+
+  async function followRoutes(): Promise<void> {
+    try {
+      const remotes = controller.live?.desired.tunnels.map(({ remote }) => remote) ?? [];
+      if (await underlay.refresh(remotes)) await controller.publish();
+    } catch (error) {
+      log.warn({ err: error }, 'the routes of the underlay cannot be looked up');
+    }
+  }
+
+  return {
+    async stop() {
+      clearInterval(routes);
+      liveness.stop();
+      pathMtus.stop();
+      await api.close();
+      await store.stop();
+      await pool.stop();
+      rmSync(socket, { force: true });
+      rmSync(pidFile, { force: true });
+    },
+  };
+}
+
+/** Maps the flow file; true when the connections in it go on. */
+function openFlows(
+  addon: Addon,
+  wasm: ControlExports,
+  memory: Memory,
+  plan: MemoryPlan,
+  file: string,
+): boolean {
+  try {
+    addon.mapFile(plan.flows.offset, plan.flows.size, file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    throw new Error(`${file} is in use: another daemon runs with this runDirectory`);
+  }
+  // Any start will do, and a stranger must not know it; a kept file brings its own.
+  memory.view.setUint32(CONTROL_SEED, randomBytes(4).readUInt32LE(), true);
+  return wasm.flowsOpen() === 1;
+}
+
+/** Why probes cannot be sent; undefined when they can. */
+function probeFault(): string | undefined {
+  try {
+    RawSocket.open({ family: 4 }).close();
+    return undefined;
+  } catch (error) {
+    return `raw-socket: ${(error as Error).message}`;
+  }
+}

@@ -1,0 +1,256 @@
+// The status document: what the daemon has, as plain JSON. `overweft status` and /metrics are made of it.
+import { MAX_PORTS } from '../../asm/layout/memory.ts';
+import {
+  PORT_DROPS,
+  PORT_RX_BYTES,
+  PORT_RX_PACKETS,
+  PORT_TX_BYTES,
+  PORT_TX_PACKETS,
+  TUNNEL_DROPS,
+  TUNNEL_RX_BYTES,
+  TUNNEL_RX_PACKETS,
+  TUNNEL_TX_BYTES,
+  TUNNEL_TX_PACKETS,
+} from '../../asm/layout/tables.ts';
+import type { Config } from '../config/schema.ts';
+import type { StoreState } from '../control/store.ts';
+import type { CounterRows } from '../dataplane/counters.ts';
+import type { WorkerCounters } from '../dataplane/messages.ts';
+import type { WorkerFacts } from '../dataplane/pool.ts';
+import { type Statistics, statisticsOf } from '../dataplane/statistics.ts';
+import { formatMac } from '../net/mac.ts';
+import type { TapOffloads } from '../phy/addon.ts';
+import type { Decision } from '../policy/compiled.ts';
+import type { Controller } from './controller.ts';
+import type { Liveness, PeerLiveness } from './liveness.ts';
+import { nodeTapMac, nodeTaps } from './node-ports.ts';
+import type { OffloadName, Offloads } from './offloads.ts';
+import type { PathMtu, PathMtus } from './path-mtu.ts';
+import type { Ports } from './ports.ts';
+import type { UnderlaySockets } from './sockets.ts';
+
+interface Traffic {
+  readonly packets: number;
+  readonly bytes: number;
+}
+
+export interface TunnelStatus {
+  readonly number: number;
+  readonly encapsulation: string;
+  readonly family: 4 | 6;
+  readonly local: string;
+  readonly remote: string;
+  readonly vni: number;
+  /** Largest inner IP packet. */
+  readonly mtu: number;
+  /** Routes lead into it; the others only receive. */
+  readonly preferred: boolean;
+  readonly path: PathMtu;
+  readonly received: Traffic;
+  readonly sent: Traffic;
+  readonly dropped: number;
+}
+
+export interface PeerStatus extends PeerLiveness {
+  readonly name: string;
+  readonly static: boolean;
+  readonly podCIDRs: readonly string[];
+  readonly tunnels: readonly TunnelStatus[];
+}
+
+export interface PortStatus {
+  readonly name: string;
+  readonly kind: 'pod' | 'node' | 'forward';
+  readonly slot: number;
+  readonly interface: string;
+  readonly netns: string | null;
+  readonly mac: string;
+  readonly mtu: number | null;
+  readonly addresses: readonly string[];
+  /** Policy isolates it for these directions; null while its policies are not known. */
+  readonly isolated: readonly string[] | null;
+  readonly offloads: TapOffloads | null;
+  /** What it sent into the data path, */
+  readonly received: Traffic;
+  /** and what was delivered to it. */
+  readonly sent: Traffic;
+  readonly dropped: number;
+}
+
+export interface Status {
+  readonly version: string;
+  readonly node: string;
+  readonly pid: number;
+  readonly uptimeSeconds: number;
+  readonly epoch: number;
+  /** Why the newest snapshot is not live; null when it is. */
+  readonly fault: string | null;
+  readonly store: Pick<StoreState, 'faults' | 'ignored'>;
+  readonly warnings: readonly string[];
+  readonly peers: readonly PeerStatus[];
+  readonly ports: readonly PortStatus[];
+  readonly sockets: UnderlaySockets['list'];
+  readonly tables: Readonly<Record<string, { readonly used: number; readonly capacity: number }>>;
+  readonly flows: {
+    readonly used: number;
+    readonly capacity: number;
+    /** The flow file of a predecessor was taken up. */
+    readonly kept: boolean;
+  };
+  readonly counters: Statistics;
+  readonly decisions: readonly (Decision & { readonly dropped: number })[];
+  readonly offloads: Readonly<Record<OffloadName, { readonly used: boolean; readonly reason: string }>>;
+  readonly probes: { readonly available: boolean; readonly reason: string | null };
+  readonly capabilities: { readonly control: string; readonly workers: readonly string[] };
+}
+
+export interface StatusParts {
+  readonly version: string;
+  readonly config: Config;
+  readonly controller: Controller;
+  readonly ports: Ports;
+  readonly sockets: UnderlaySockets;
+  readonly counters: {
+    readonly ports: CounterRows;
+    readonly tunnels: CounterRows;
+    readonly decisions: CounterRows;
+  };
+  readonly liveness: Liveness;
+  readonly pathMtus: PathMtus;
+  readonly offloads: Offloads;
+  readonly flowsKept: boolean;
+  readonly flowsUsed: () => number;
+  readonly probeFault: string | undefined;
+  readonly controlCapabilities: bigint;
+  readonly store: () => StoreState;
+  readonly epoch: () => number;
+  readonly workers: () => readonly WorkerFacts[];
+  readonly workerCounters: () => Promise<readonly WorkerCounters[]>;
+}
+
+export async function statusOf(parts: StatusParts): Promise<Status> {
+  const { controller, config } = parts;
+  const counters = statisticsOf(await parts.workerCounters());
+  const { faults, ignored } = parts.store();
+  return {
+    version: parts.version,
+    node: config.node,
+    pid: process.pid,
+    uptimeSeconds: Math.floor(process.uptime()),
+    epoch: parts.epoch(),
+    fault: controller.fault ?? null,
+    store: { faults, ignored },
+    warnings: controller.live?.desired.warnings ?? [],
+    peers: peers(parts),
+    ports: ports(parts),
+    sockets: parts.sockets.list,
+    tables: tables(parts),
+    flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
+    counters,
+    decisions: [...controller.decisions()].map(({ number, decision }) => ({
+      ...decision,
+      dropped: Number(parts.counters.decisions.read(number, 0)),
+    })),
+    offloads: parts.offloads,
+    probes: { available: parts.probeFault === undefined, reason: parts.probeFault ?? null },
+    capabilities: {
+      control: hex(parts.controlCapabilities),
+      workers: parts.workers().map(({ capabilities }) => hex(capabilities)),
+    },
+  };
+}
+
+function peers({ controller, counters, liveness, pathMtus }: StatusParts): PeerStatus[] {
+  const { live } = controller;
+  if (!live) return [];
+  const count = (number: number, field: number) => Number(counters.tunnels.read(number, field));
+  return live.desired.peers.map((peer) => ({
+    name: peer.name,
+    static: peer.isStatic,
+    podCIDRs: peer.podCIDRs.map(({ text }) => text),
+    ...liveness.of(peer.name),
+    tunnels: live.desired.tunnels
+      .filter((tunnel) => tunnel.peer.name === peer.name)
+      .map((tunnel): TunnelStatus => {
+        const { number = 0, mtu = 0 } = live.tunnels.get(tunnel.key) ?? {};
+        return {
+          number,
+          encapsulation: tunnel.encapsulation,
+          family: tunnel.family,
+          local: tunnel.local.text,
+          remote: tunnel.remote.text,
+          vni: peer.vni,
+          mtu,
+          preferred: tunnel.isPreferred,
+          path: pathMtus.of(tunnel.remote.text),
+          received: { packets: count(number, TUNNEL_RX_PACKETS), bytes: count(number, TUNNEL_RX_BYTES) },
+          sent: { packets: count(number, TUNNEL_TX_PACKETS), bytes: count(number, TUNNEL_TX_BYTES) },
+          dropped: count(number, TUNNEL_DROPS),
+        };
+      }),
+  }));
+}
+
+function ports({ controller, counters, ports, config }: StatusParts): PortStatus[] {
+  const { live } = controller;
+  const mtu = live?.interfaceMtu ?? null;
+  const count = (slot: number, field: number) => Number(counters.ports.read(slot, field));
+  const traffic = (slot: number) => ({
+    received: { packets: count(slot, PORT_RX_PACKETS), bytes: count(slot, PORT_RX_BYTES) },
+    sent: { packets: count(slot, PORT_TX_PACKETS), bytes: count(slot, PORT_TX_BYTES) },
+    dropped: count(slot, PORT_DROPS),
+  });
+  const texts = (addresses: readonly { text: string }[] = []) => addresses.map(({ text }) => text);
+  return [
+    ...nodeTaps.map(
+      ({ kind, device, slot }): PortStatus => ({
+        name: device,
+        kind,
+        slot,
+        interface: device,
+        netns: null,
+        mac: formatMac(nodeTapMac(kind, config.node)),
+        mtu,
+        addresses: kind === 'node' ? texts(live?.desired.node.podNetworkAddresses) : [],
+        isolated: [],
+        offloads: ports.nodeOffloads(device) ?? null,
+        ...traffic(slot),
+      }),
+    ),
+    ...ports.list.map((port): PortStatus => {
+      const name = `${port.namespace}/${port.pod}`;
+      const sets = live?.desired.policy.pods.get(name);
+      const isolated = (['ingress', 'egress'] as const).filter(
+        (direction) => sets?.[direction] !== undefined,
+      );
+      return {
+        name,
+        kind: 'pod',
+        slot: port.slot,
+        interface: port.interface,
+        netns: port.netns,
+        mac: formatMac(port.mac),
+        mtu,
+        addresses: texts(live?.desired.localPods.get(name)?.addresses),
+        isolated: sets ? isolated : null,
+        offloads: port.offloads,
+        ...traffic(port.slot),
+      };
+    }),
+  ];
+}
+
+function tables({ controller, config, ports }: StatusParts): Status['tables'] {
+  const use = controller.live?.use;
+  const { endpoints, routes, cidrs, tunnels, policyBytes } = config.tables;
+  return {
+    ports: { used: ports.open().length, capacity: MAX_PORTS },
+    endpoints: { used: use?.endpoints ?? 0, capacity: endpoints },
+    routes: { used: use?.routes ?? 0, capacity: routes },
+    cidrs: { used: use?.cidrs ?? 0, capacity: cidrs },
+    tunnels: { used: use?.tunnels ?? 0, capacity: tunnels },
+    policyBytes: { used: use?.policyBytes ?? 0, capacity: policyBytes },
+  };
+}
+
+const hex = (mask: bigint) => `0x${mask.toString(16)}`;

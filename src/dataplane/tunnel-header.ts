@@ -1,0 +1,97 @@
+/**
+ * Bytes that the data path puts before each inner packet, prebuilt per tunnel.
+ *
+ *     VXLAN (RFC 7348 §5)     │ flags 08 │ 0 │ 0 │ 0 │   VNI   │ 0 │
+ *     GENEVE (RFC 8926 §3.4)  │ opt len  │ O C       │ protocol    │   VNI   │ 0 │ options …
+ *     IPIP                    the outer IPv4 or IPv6 header; lengths, identification, checksum and protocol zero
+ */
+import type { Config } from '../config/schema.ts';
+import type { Tunnel } from '../control/desired.ts';
+
+const ETHERNET_BRIDGING = 0x6558;
+
+/** Settings that shape headers. */
+export type HeaderSettings = Pick<Config, 'geneve'> & {
+  readonly underlay: Pick<Config['underlay'], 'dscp' | 'ttl'>;
+};
+
+export function tunnelHeader(tunnel: Tunnel, settings: HeaderSettings): Uint8Array {
+  switch (tunnel.encapsulation) {
+    case 'vxlan':
+      return vxlanHeader(tunnel.peer.vni);
+    case 'geneve':
+      return geneveHeader(tunnel.peer.vni, settings.geneve);
+    case 'ipip':
+      return tunnel.family === 4 ? ipv4Header(tunnel, settings) : ipv6Header(tunnel, settings);
+  }
+}
+
+/** Bytes that a tunnel adds to an inner IP packet, outer IP header included: what its MTU is less than the path's. */
+export function overhead(
+  { encapsulation, family }: Pick<Tunnel, 'encapsulation' | 'family'>,
+  { geneve }: Pick<Config, 'geneve'>,
+): number {
+  const ip = family === 4 ? 20 : 40;
+  const udp = 8;
+  const ethernet = 14;
+  switch (encapsulation) {
+    case 'vxlan':
+      return ip + udp + 8 + ethernet;
+    case 'geneve':
+      return ip + udp + 8 + optionBytes(geneve).length + (geneve.payload === 'ethernet' ? ethernet : 0);
+    case 'ipip':
+      return ip;
+  }
+}
+
+function vxlanHeader(vni: number): Uint8Array {
+  const header = new DataView(new ArrayBuffer(8));
+  header.setUint8(0, 0x08);
+  header.setUint32(4, vni * 256);
+  return new Uint8Array(header.buffer);
+}
+
+function geneveHeader(vni: number, geneve: Config['geneve']): Uint8Array {
+  const options = optionBytes(geneve);
+  const critical = geneve.options.some((option) => option.critical);
+  const header = new DataView(new ArrayBuffer(8 + options.length));
+  header.setUint8(0, options.length / 4);
+  header.setUint8(1, critical ? 0x40 : 0);
+  header.setUint16(2, ETHERNET_BRIDGING);
+  header.setUint32(4, vni * 256);
+  const bytes = new Uint8Array(header.buffer);
+  bytes.set(options, 8);
+  return bytes;
+}
+
+/** RFC 8926 §3.5: class, type with its critical bit, length in words, data. */
+function optionBytes({ options }: Config['geneve']): Uint8Array {
+  return Buffer.concat(
+    options.map((option) => {
+      const data = Buffer.from(option.data, 'hex');
+      const type = option.type | (option.critical ? 0x80 : 0);
+      return Buffer.from([option.class >> 8, option.class & 0xff, type, data.length / 4, ...data]);
+    }),
+  );
+}
+
+function ipv4Header({ local, remote }: Tunnel, { underlay }: HeaderSettings): Uint8Array {
+  const header = new Uint8Array(20);
+  header[0] = 0x45;
+  header[1] = underlay.dscp << 2;
+  header[6] = 0x40; // Don't Fragment
+  header[8] = underlay.ttl;
+  header.set(local.bytes.subarray(12), 12);
+  header.set(remote.bytes.subarray(12), 16);
+  return header;
+}
+
+function ipv6Header({ local, remote }: Tunnel, { underlay }: HeaderSettings): Uint8Array {
+  const header = new Uint8Array(40);
+  header[0] = 0x60 | (underlay.dscp >> 2);
+  header[1] = (underlay.dscp << 6) & 0xff;
+  header[7] = underlay.ttl;
+  header.set(local.bytes, 8);
+  header.set(remote.bytes, 24);
+  return header;
+}

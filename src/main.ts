@@ -1,0 +1,37 @@
+// The `overweft` command line. Each command is a module that is loaded when it is asked for: start-up stays quick.
+import { Command } from 'commander';
+import { version } from './version.ts';
+
+/** Commands in the order in which help lists them. */
+const commands: readonly { name: string; summary: string; load: () => Promise<Command> }[] = [
+  {
+    name: 'run',
+    summary: 'run the node daemon',
+    load: async () => (await import('./cli/run.ts')).runCommand(),
+  },
+  {
+    name: 'lab',
+    summary: 'a complete cluster in network namespaces on this machine',
+    load: async () => (await import('./cli/lab.ts')).labCommand(),
+  },
+];
+
+const program = new Command('overweft')
+  .description('A packet-level overlay data plane')
+  .version(version())
+  .showHelpAfterError();
+
+const asked = commands.find(({ name }) => name === process.argv[2]);
+if (asked) {
+  program.addCommand(await asked.load());
+} else {
+  // Named for help and for a typing error's "did you mean", never run.
+  for (const { name, summary } of commands) program.command(name).description(summary);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.stderr.write(`overweft: ${(error as Error).message}\n`);
+  process.exitCode = 1;
+}
