@@ -14,6 +14,16 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     summary: 'a complete cluster in network namespaces on this machine',
     load: async () => (await import('./cli/lab.ts')).labCommand(),
   },
+  {
+    name: 'status',
+    summary: 'what the running daemon has: peers, ports, tables, counters',
+    load: async () => (await import('./cli/status.ts')).statusCommand(),
+  },
+  {
+    name: 'bench',
+    summary: 'measure Overweft beside its peers in one run',
+    load: async () => (await import('./cli/bench.ts')).benchCommand(),
+  },
 ];
 
 const program = new Command('overweft')
@@ -21,7 +31,8 @@ const program = new Command('overweft')
   .version(version())
   .showHelpAfterError();
 
-const asked = commands.find(({ name }) => name === process.argv[2]);
+const [, , first, second] = process.argv;
+const asked = commands.find(({ name }) => name === (first === 'help' ? second : first));
 if (asked) {
   program.addCommand(await asked.load());
 } else {

@@ -13,7 +13,7 @@ const via = (family: 4 | 6, device: string) =>
 
 /** Duplicate addresses are ruled out by who hands them out; probing for them would only delay the pod. */
 const addressLine = ({ text, family }: Address, device: string) =>
-  family === 4 ? `addr replace ${text}/32 dev ${device}` : `-6 addr replace ${text}/128 dev ${device} nodad`;
+  family === 4 ? `addr replace ${text}/32 dev ${device}` : `addr replace ${text}/128 dev ${device} nodad`;
 
 const linkLine = (device: string, mac: Mac, mtu: number) =>
   `link set dev ${device} address ${formatMac(mac)} mtu ${mtu} gso_max_size ${GSO_MAX} up`;
@@ -25,7 +25,9 @@ export function podLines(device: string, mac: Mac, mtu: number, addresses: reado
     'link set dev lo up',
     linkLine(device, mac, mtu),
     ...addresses.map((address) => addressLine(address, device)),
-    ...[...families].map((family) => `-${family} route replace default ${via(family, device)}`),
+    ...[...families].map(
+      (family) => `route replace ${family === 4 ? '0.0.0.0/0' : '::/0'} ${via(family, device)}`,
+    ),
   ];
 }
 
@@ -47,7 +49,7 @@ export function nodeLines({ device, mac, mtu, addresses, routes, table }: NodeIn
     ...routes.map(({ prefix, source }) => {
       const { family } = prefix.address;
       const preferred = source ? ` src ${source.text}` : '';
-      return `-${family} route replace ${prefix.text} ${via(family, device)}${preferred} table ${table}`;
+      return `route replace ${prefix.text} ${via(family, device)}${preferred} table ${table}`;
     }),
   ];
 }

@@ -4,17 +4,24 @@ import { CommandError, run } from './command.ts';
 /** Lines as `ip` takes them without its own name, e.g. `link set dev lo up`. */
 export type IpLines = readonly string[];
 
+export interface IpOptions {
+  /** File of the network namespace; this process's own by default. */
+  readonly netns?: string;
+  /** For lines that name no address. */
+  readonly family?: 4 | 6;
+}
+
 /**
- * Runs lines in one process, in order, in this network namespace or in another.
- * @param netns file of the namespace
- * @throws CommandError naming the line that failed
+ * Runs lines in one process, in order, up to the first that fails.
+ * @throws CommandError naming that line
  */
-export async function ipBatch(lines: IpLines, netns?: string): Promise<void> {
+export async function ipBatch(lines: IpLines, { netns, family }: IpOptions = {}): Promise<void> {
   if (lines.length === 0) return;
   const input = `${lines.join('\n')}\n`;
+  const args = [...(family ? [`-${family}`] : []), '-batch', '-'];
   try {
-    if (netns === undefined) await run('ip', ['-batch', '-'], input);
-    else await run('nsenter', [`--net=${netns}`, 'ip', '-batch', '-'], input);
+    if (netns === undefined) await run('ip', args, input);
+    else await run('nsenter', [`--net=${netns}`, 'ip', ...args], input);
   } catch (error) {
     const { message } = error as Error;
     const [, number] = /Command failed -:(\d+)/.exec(message) ?? [];
@@ -24,15 +31,14 @@ export async function ipBatch(lines: IpLines, netns?: string): Promise<void> {
 }
 
 /** Runs queries in one process, each on its own: one that fails answers nothing. */
-export async function ipQuery(lines: IpLines): Promise<Record<string, unknown>[]> {
+export async function ipQuery(lines: IpLines, family?: 4 | 6): Promise<Record<string, unknown>[]> {
   if (lines.length === 0) return [];
-  const output = await run('ip', ['-json', '-force', '-batch', '-'], `${lines.join('\n')}\n`).catch(
-    (error: unknown) => {
-      // With -force the status says that some line failed, and the others have answered.
-      if (error instanceof CommandError && error.stdout !== '') return error.stdout;
-      throw error;
-    },
-  );
+  const args = [...(family ? [`-${family}`] : []), '-json', '-force', '-batch', '-'];
+  const output = await run('ip', args, `${lines.join('\n')}\n`).catch((error: unknown) => {
+    // With -force the status says that some line failed, and the others have answered.
+    if (error instanceof CommandError && error.stdout !== '') return error.stdout;
+    throw error;
+  });
   // One JSON array a line.
   return output
     .split('\n')

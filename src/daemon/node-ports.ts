@@ -75,18 +75,18 @@ export class NodePorts {
 
   async #rules(): Promise<void> {
     const { routeTable, rulePreference } = this.#config.podNetwork;
-    const lines: string[] = [];
-    for (const family of [4, 6]) {
-      const there = await ipQuery([`-${family} rule show`]);
+    for (const family of [4, 6] as const) {
+      const lines: string[] = [];
+      const there = await ipQuery(['rule show'], family);
       const has = (preference: number) => there.some(({ priority }) => priority === preference);
       if (!has(rulePreference)) {
-        lines.push(`-${family} rule add preference ${rulePreference} iif lo lookup ${routeTable}`);
+        lines.push(`rule add preference ${rulePreference} iif lo lookup ${routeTable}`);
       }
       if (!has(rulePreference + 1)) {
-        lines.push(`-${family} rule add preference ${rulePreference + 1} lookup ${routeTable + 1}`);
+        lines.push(`rule add preference ${rulePreference + 1} lookup ${routeTable + 1}`);
       }
+      await ipBatch(lines, { family });
     }
-    await ipBatch(lines);
   }
 
   /** Per interface only: what holds for all of the host is not Overweft's. */

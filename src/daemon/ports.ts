@@ -233,7 +233,7 @@ export class Ports {
     const key = keyOf(port);
     if (this.#configured.get(key) === wanted) return;
     if (pod.addresses.some(({ family }) => family === 6)) await enableIPv6(port);
-    await ipBatch(lines, port.netns);
+    await ipBatch(lines, { netns: port.netns });
     this.#configured.set(key, wanted);
   }
 

@@ -1,0 +1,156 @@
+// The status as a person reads it. Pure.
+import type { PeerStatus, PortStatus, Status, TunnelStatus } from '../daemon/status.ts';
+
+export function statusText(status: Status): string {
+  const { counters } = status;
+  const dropped = Object.entries(counters.dropped).sort(([, a], [, b]) => b - a);
+  const sections: [title: string, rows: string[][]][] = [
+    ['Node', nodeRows(status)],
+    ['Faults', faultRows(status)],
+    ['Peers', [peerHead, ...status.peers.flatMap(peerRows)]],
+    ['Ports', [portHead, ...status.ports.map(portRow)]],
+    [
+      'Tables',
+      Object.entries(status.tables).map(([name, { used, capacity }]) => [
+        name,
+        `${used}`,
+        'of',
+        `${capacity}`,
+      ]),
+    ],
+    [
+      'Counters',
+      [
+        ['received', `${counters.received}`],
+        ['forwarded', `${counters.forwarded}`],
+        ['consumed', `${counters.consumed}`],
+        ...dropped.map(([name, count]) => [`dropped: ${name}`, `${count}`]),
+        ...nonZero(counters.events),
+      ],
+    ],
+    ['Denied by policy', decisionRows(status)],
+    [
+      'Offloads',
+      Object.entries(status.offloads).map(([name, { used, reason }]) => [name, used ? 'on' : 'off', reason]),
+    ],
+  ];
+  return sections
+    .filter(([, rows]) => rows.length > 0)
+    .map(([title, rows]) => `${title}\n${table(rows)}`)
+    .join('\n');
+}
+
+function nodeRows({
+  node,
+  version,
+  pid,
+  uptimeSeconds,
+  epoch,
+  flows,
+  probes,
+  capabilities,
+}: Status): string[][] {
+  return [
+    ['name', node],
+    ['daemon', `${version}, process ${pid}, up ${uptimeSeconds} s`],
+    ['epoch', `${epoch}`],
+    ['flows', `${flows.used} of ${flows.capacity}${flows.kept ? ', taken up from the daemon before' : ''}`],
+    ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
+    ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
+  ];
+}
+
+function faultRows({ fault, store, warnings }: Status): string[][] {
+  return [
+    ...(fault === null ? [] : [['snapshot', fault]]),
+    ...store.faults.map(({ source, object, field, message }) => [source, object, field, message]),
+    ...warnings.map((warning) => ['warning', warning]),
+  ];
+}
+
+const peerHead = [
+  'name',
+  'state',
+  'seen',
+  'round trip',
+  'tunnel',
+  'remote',
+  'mtu',
+  'path',
+  'received',
+  'sent',
+];
+
+function peerRows(peer: PeerStatus): string[][] {
+  const about = [
+    peer.name,
+    peer.state,
+    peer.lastSeenSeconds === null ? '-' : `${peer.lastSeenSeconds} s`,
+    peer.roundTripMs === null ? '-' : `${peer.roundTripMs} ms`,
+  ];
+  if (peer.tunnels.length === 0) return [[...about, 'none']];
+  return peer.tunnels.map((tunnel, i) => [...(i === 0 ? about : ['', '', '', '']), ...tunnelCells(tunnel)]);
+}
+
+function tunnelCells({
+  encapsulation,
+  family,
+  remote,
+  mtu,
+  preferred,
+  path,
+  received,
+  sent,
+}: TunnelStatus): string[] {
+  return [
+    `${encapsulation}/ipv${family}${preferred ? '' : ' (receives)'}`,
+    remote,
+    `${mtu}`,
+    path.mtu === null ? path.state : `${path.mtu}`,
+    `${received.packets}`,
+    `${sent.packets}`,
+  ];
+}
+
+const portHead = ['name', 'slot', 'addresses', 'mtu', 'isolated', 'received', 'sent', 'dropped'];
+
+function portRow({ name, slot, addresses, mtu, isolated, received, sent, dropped }: PortStatus): string[] {
+  return [
+    name,
+    `${slot}`,
+    addresses.join(' ') || '-',
+    `${mtu ?? '-'}`,
+    isolated === null ? 'pending' : isolated.join('+') || '-',
+    `${received.packets}`,
+    `${sent.packets}`,
+    `${dropped}`,
+  ];
+}
+
+function decisionRows({ decisions }: Status): string[][] {
+  return decisions
+    .filter(({ verdict, dropped }) => verdict === 'deny' && dropped > 0)
+    .map(({ direction, policies, dropped }) => [direction, policies.join(' '), `${dropped}`]);
+}
+
+const nonZero = (counts: Readonly<Record<string, number>>) =>
+  Object.entries(counts)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => [name, `${count}`]);
+
+/** Columns as wide as their widest cell, two spaces before and between. */
+function table(rows: readonly string[][]): string {
+  const columns = Math.max(...rows.map(({ length }) => length));
+  const widths = Array.from({ length: columns }, (_, column) =>
+    Math.max(...rows.map((row) => (column < row.length - 1 ? (row[column]?.length ?? 0) : 0))),
+  );
+  return rows
+    .map(
+      (row) =>
+        `  ${row
+          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
