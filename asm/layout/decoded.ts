@@ -93,9 +93,9 @@ export const CHECKSUM_NONE: u32 = 0;
 export const CHECKSUM_OK: u32 = 1;
 /** UDP without a checksum. */
 export const CHECKSUM_ZERO: u32 = 2;
-export const CHECKSUM_BAD: u32 = 3;
 /** Only the sum of the pseudo-header: a sender that leaves the rest to its network card. */
-export const CHECKSUM_PARTIAL: u32 = 4;
+export const CHECKSUM_PARTIAL: u32 = 3;
+export const CHECKSUM_BAD: u32 = 4;
 
 // ---- one GENEVE option (RFC 8926 §3.5) -------------------------------------------------------
 //
