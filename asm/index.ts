@@ -1,5 +1,9 @@
 /** The ABI of the data path: every export, nothing else. */
+export { inspect } from './inspect/inspect';
+export { egress } from './path/egress';
+export { ingress } from './path/ingress';
 export { flowsCount, flowsOpen } from './table/flow';
+export { policyCell } from './table/policy';
 export {
   cidrFind,
   cidrPut,
@@ -13,5 +17,6 @@ export {
   tablesBegin,
   tunnelRow,
 } from './table/snapshot';
+export { settle } from './transmit/settle';
 export { sum, sumReference, updated16, updated32 } from './wire/checksum';
 export { workerInit } from './worker';

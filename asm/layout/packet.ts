@@ -101,3 +101,6 @@ export const PACKET_IS_ICMP_ERROR: u32 = 0x100;
 export const PACKET_FROM_NODE: u32 = 0x200;
 /** IPv4 options, or IPv6 extension headers. */
 export const PACKET_HAS_OPTIONS: u32 = 0x400;
+
+/** Bytes from WORKER_PACKETS to a row beyond the vector, for a packet quoted by another: MAX_VECTOR rows on. */
+export const PACKET_SCRATCH: u32 = 0x6000;

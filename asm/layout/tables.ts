@@ -290,8 +290,8 @@ export const STAT_FLOW_HITS: u32 = 10;
 export const STAT_FRAGMENTED: u32 = 11;
 /** Generated packets that were not sent: rate limit or no room. */
 export const STAT_GENERATED_SUPPRESSED: u32 = 12;
-/** Segments of an otherwise forwarded superframe that the kernel refused. */
-export const STAT_SEGMENTS_LOST: u32 = 13;
+/** Messages that the kernel refused: frames, groups of frames, or segments of one. */
+export const STAT_MESSAGES_LOST: u32 = 13;
 /** Connections that found their bucket full of established ones and were carried without an entry. */
 export const STAT_FLOWS_REFUSED: u32 = 14;
 export const STAT_COUNT: u32 = 32;

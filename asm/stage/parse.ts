@@ -8,27 +8,60 @@
  * behind this stage may read up to END without another look at lengths.
  */
 import {
-  PACKET_HAS_MORE, PACKET_HAS_OPTIONS, PACKET_HAS_PORTS, PACKET_IS_DF, PACKET_IS_ETHERNET, PACKET_IS_FRAGMENT,
-  PACKET_IS_ICMP_ERROR, PACKET_IS_LATER_FRAGMENT,
+  PACKET_HAS_MORE,
+  PACKET_HAS_OPTIONS,
+  PACKET_HAS_PORTS,
+  PACKET_IS_DF,
+  PACKET_IS_ETHERNET,
+  PACKET_IS_FRAGMENT,
+  PACKET_IS_ICMP_ERROR,
+  PACKET_IS_LATER_FRAGMENT,
 } from '../layout/packet';
 import { Packet } from '../packet';
 import { hashWords } from '../table/hash';
 import { Verdict } from '../verdict';
-import { seed } from '../worker';
 import { copyAddress, storeMapped } from '../wire/address';
 import {
-  ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_QINQ_OLD, ETHERTYPE_VLAN, Ethernet, VLAN_LEN,
+  ETHERNET_LEN,
+  ETHERTYPE_IPV4,
+  ETHERTYPE_IPV6,
+  ETHERTYPE_QINQ,
+  ETHERTYPE_QINQ_OLD,
+  ETHERTYPE_VLAN,
+  Ethernet,
+  VLAN_LEN,
 } from '../wire/ethernet';
-import { ICMP_ECHO, ICMP_ECHO_REPLY, ICMP_LEN, ICMPV6_ECHO, ICMPV6_ECHO_REPLY, ICMPV6_INFORMATIONAL, Icmp, isIcmpv4Error } from '../wire/icmp';
+import {
+  ICMP_ECHO,
+  ICMP_ECHO_REPLY,
+  ICMP_LEN,
+  ICMPV6_ECHO,
+  ICMPV6_ECHO_REPLY,
+  ICMPV6_INFORMATIONAL,
+  Icmp,
+  isIcmpv4Error,
+} from '../wire/icmp';
 import { IPV4_LEN, Ipv4 } from '../wire/ipv4';
 import { IPV6_LEN, Ipv6 } from '../wire/ipv6';
 import {
-  PROTOCOL_AH, PROTOCOL_DESTINATION_OPTIONS, PROTOCOL_FRAGMENT, PROTOCOL_HIP, PROTOCOL_HOP_BY_HOP, PROTOCOL_ICMP,
-  PROTOCOL_ICMPV6, PROTOCOL_MOBILITY, PROTOCOL_ROUTING, PROTOCOL_SCTP, PROTOCOL_SHIM6, PROTOCOL_TCP, PROTOCOL_UDP,
+  PROTOCOL_AH,
+  PROTOCOL_DESTINATION_OPTIONS,
+  PROTOCOL_FRAGMENT,
+  PROTOCOL_HIP,
+  PROTOCOL_HOP_BY_HOP,
+  PROTOCOL_ICMP,
+  PROTOCOL_ICMPV6,
+  PROTOCOL_MOBILITY,
+  PROTOCOL_ROUTING,
+  PROTOCOL_SCTP,
+  PROTOCOL_SHIM6,
+  PROTOCOL_TCP,
+  PROTOCOL_UDP,
 } from '../wire/protocol';
 import { SCTP_LEN, Sctp } from '../wire/sctp';
 import { TCP_LEN, Tcp } from '../wire/tcp';
 import { UDP_LEN, Udp } from '../wire/udp';
+import { seed } from '../worker';
 
 /** Most tags before the network header. */
 const MAX_VLANS: u32 = 4;
@@ -131,7 +164,8 @@ function parseIpv4(packet: Packet, l3: u32): void {
       return;
     }
     packet.setFragment(offset, ip.id());
-    flags |= PACKET_IS_FRAGMENT | (offset !== 0 ? PACKET_IS_LATER_FRAGMENT : 0) | (more ? PACKET_HAS_MORE : 0);
+    flags |=
+      PACKET_IS_FRAGMENT | (offset !== 0 ? PACKET_IS_LATER_FRAGMENT : 0) | (more ? PACKET_HAS_MORE : 0);
   }
   packet.addFlags(flags);
   parseTransport(packet, l3 + header);
@@ -183,7 +217,8 @@ function parseIpv6(packet: Packet, l3: u32): void {
       }
       packet.setFragment(offset, bswap<u32>(load<u32>(header, 4)));
       if (offset !== 0 || more) {
-        flags |= PACKET_IS_FRAGMENT | (offset !== 0 ? PACKET_IS_LATER_FRAGMENT : 0) | (more ? PACKET_HAS_MORE : 0);
+        flags |=
+          PACKET_IS_FRAGMENT | (offset !== 0 ? PACKET_IS_LATER_FRAGMENT : 0) | (more ? PACKET_HAS_MORE : 0);
       }
     }
     if (at + bytes > end) {
@@ -202,12 +237,17 @@ function parseIpv6(packet: Packet, l3: u32): void {
   parseTransport(packet, at);
 }
 
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 function isExtension(next: u32): bool {
   return (
-    next === PROTOCOL_HOP_BY_HOP || next === PROTOCOL_ROUTING || next === PROTOCOL_FRAGMENT ||
-    next === PROTOCOL_DESTINATION_OPTIONS || next === PROTOCOL_AH || next === PROTOCOL_MOBILITY ||
-    next === PROTOCOL_HIP || next === PROTOCOL_SHIM6
+    next === PROTOCOL_HOP_BY_HOP ||
+    next === PROTOCOL_ROUTING ||
+    next === PROTOCOL_FRAGMENT ||
+    next === PROTOCOL_DESTINATION_OPTIONS ||
+    next === PROTOCOL_AH ||
+    next === PROTOCOL_MOBILITY ||
+    next === PROTOCOL_HIP ||
+    next === PROTOCOL_SHIM6
   );
 }
 
@@ -232,7 +272,11 @@ function parseTransport(packet: Packet, l4: u32): void {
       packet.addFlags(PACKET_HAS_PORTS);
     } else if (protocol === PROTOCOL_UDP) {
       const udp = Udp.at(p);
-      if (bytes < UDP_LEN || udp.length() < UDP_LEN || (udp.length() > bytes && !packet.has(PACKET_IS_FRAGMENT))) {
+      if (
+        bytes < UDP_LEN ||
+        udp.length() < UDP_LEN ||
+        (udp.length() > bytes && !packet.has(PACKET_IS_FRAGMENT))
+      ) {
         packet.setVerdict(Verdict.UdpHeader);
         return;
       }
@@ -247,7 +291,10 @@ function parseTransport(packet: Packet, l4: u32): void {
       packet.setPorts(Sctp.at(p).sourcePort(), Sctp.at(p).destinationPort());
       packet.setPayload(l4 + SCTP_LEN);
       packet.addFlags(PACKET_HAS_PORTS);
-    } else if ((protocol === PROTOCOL_ICMP && packet.version() === 4) || (protocol === PROTOCOL_ICMPV6 && packet.version() === 6)) {
+    } else if (
+      (protocol === PROTOCOL_ICMP && packet.version() === 4) ||
+      (protocol === PROTOCOL_ICMPV6 && packet.version() === 6)
+    ) {
       if (bytes < ICMP_LEN) {
         packet.setVerdict(Verdict.IcmpHeader);
         return;
@@ -256,7 +303,8 @@ function parseTransport(packet: Packet, l4: u32): void {
       const type = icmp.type();
       packet.setPayload(l4 + ICMP_LEN);
       if (protocol === PROTOCOL_ICMP) {
-        if (type === ICMP_ECHO || type === ICMP_ECHO_REPLY) packet.setPorts(icmp.identifier(), icmp.identifier());
+        if (type === ICMP_ECHO || type === ICMP_ECHO_REPLY)
+          packet.setPorts(icmp.identifier(), icmp.identifier());
         else if (isIcmpv4Error(type)) packet.addFlags(PACKET_IS_ICMP_ERROR);
       } else if (type === ICMPV6_ECHO || type === ICMPV6_ECHO_REPLY) {
         packet.setPorts(icmp.identifier(), icmp.identifier());
@@ -277,5 +325,10 @@ export function hashFlow(packet: Packet): void {
   // The sum beside the exclusive-or keeps neighbours that talk to each other apart.
   const both = load<u64>(s, 8) + load<u64>(d, 8);
   const ports = packet.sport() ^ packet.dport() ^ ((packet.sport() + packet.dport()) << 16);
-  packet.setHash(hashWords(low + (both << 7), (<u64>seed << 32) ^ high ^ (<u64>(ports ^ (packet.protocol() << 8)) << 13) ^ both));
+  packet.setHash(
+    hashWords(
+      low + (both << 7),
+      ((<u64>seed) << 32) ^ high ^ ((<u64>(ports ^ (packet.protocol() << 8))) << 13) ^ both,
+    ),
+  );
 }

@@ -10,13 +10,35 @@
  * a full bucket gives up an entry that has expired, then the oldest that never was answered;
  * an established TCP connection never gives way to a new one.
  */
-import { CONTROL_EPOCH, CONTROL_FLOWS, CONTROL_FLOWS_SIZE, CONTROL_SEED } from '../layout/memory';
+
 import {
-  DIRECTION_FORWARD, DIRECTION_REVERSE, FLOWS_DISCARDED, FLOWS_EPOCH, FLOWS_HEADER_SIZE, FLOWS_MAGIC, FLOWS_MAGIC_VALUE,
-  FLOWS_MASK, FLOWS_SEED, FLOWS_SIZE, FLOWS_VERSION, FLOWS_VERSION_VALUE, FLOW_EPOCH, FLOW_IS_CLOSING, FLOW_IS_ESTABLISHED,
-  FLOW_IS_NEW, FLOW_OPORT, FLOW_PROTOCOL, FLOW_RESPONDER, FLOW_SEEN, FLOW_SIZE, FLOW_STATE, FLOW_TAGS_SIZE, FLOW_TAG_BUSY,
+  DIRECTION_FORWARD,
+  DIRECTION_REVERSE,
+  FLOW_EPOCH,
+  FLOW_IS_CLOSING,
+  FLOW_IS_ESTABLISHED,
+  FLOW_IS_NEW,
+  FLOW_OPORT,
+  FLOW_PROTOCOL,
+  FLOW_RESPONDER,
+  FLOW_SEEN,
+  FLOW_SIZE,
+  FLOW_STATE,
+  FLOW_TAG_BUSY,
+  FLOW_TAGS_SIZE,
   FLOW_WAYS,
+  FLOWS_DISCARDED,
+  FLOWS_EPOCH,
+  FLOWS_HEADER_SIZE,
+  FLOWS_MAGIC,
+  FLOWS_MAGIC_VALUE,
+  FLOWS_MASK,
+  FLOWS_SEED,
+  FLOWS_SIZE,
+  FLOWS_VERSION,
+  FLOWS_VERSION_VALUE,
 } from '../layout/flows';
+import { CONTROL_EPOCH, CONTROL_FLOWS, CONTROL_FLOWS_SIZE, CONTROL_SEED } from '../layout/memory';
 import { STAT_FLOWS_CREATED, STAT_FLOWS_EVICTED, STAT_FLOWS_REFUSED } from '../layout/tables';
 import { Packet } from '../packet';
 import { copyAddress, isSameAddress } from '../wire/address';
@@ -42,8 +64,10 @@ export function flowsOpen(): bool {
   let buckets: u32 = 1;
   while (FLOWS_HEADER_SIZE + (buckets << 1) * (FLOW_TAGS_SIZE + FLOW_WAYS * FLOW_SIZE) <= size) buckets <<= 1;
   if (
-    load<u32>(p, FLOWS_MAGIC) === FLOWS_MAGIC_VALUE && load<u32>(p, FLOWS_VERSION) === FLOWS_VERSION_VALUE &&
-    load<u32>(p, FLOWS_SIZE) === size && load<u32>(p, FLOWS_MASK) === buckets - 1
+    load<u32>(p, FLOWS_MAGIC) === FLOWS_MAGIC_VALUE &&
+    load<u32>(p, FLOWS_VERSION) === FLOWS_VERSION_VALUE &&
+    load<u32>(p, FLOWS_SIZE) === size &&
+    load<u32>(p, FLOWS_MASK) === buckets - 1
   ) {
     store<u32>(CONTROL_EPOCH, load<u32>(p, FLOWS_EPOCH));
     store<u32>(CONTROL_SEED, load<u32>(p, FLOWS_SEED));
@@ -99,7 +123,7 @@ export function flowFind(packet: Packet): void {
   const wanted = i32x4.splat(tag);
   let hits =
     <u32>i32x4.bitmask(i32x4.eq(v128.load(tags), wanted)) |
-    (<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted)) << 4);
+    ((<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted))) << 4);
   const s = packet.source();
   const d = packet.destination();
   const ports = packet.ports();
@@ -113,7 +137,11 @@ export function flowFind(packet: Packet): void {
       packet.setDirection(DIRECTION_FORWARD);
       return;
     }
-    if (entryPorts === rotl<u32>(ports, 16) && isSameAddress(entry, d) && isSameAddress(entry + FLOW_RESPONDER, s)) {
+    if (
+      entryPorts === rotl<u32>(ports, 16) &&
+      isSameAddress(entry, d) &&
+      isSameAddress(entry + FLOW_RESPONDER, s)
+    ) {
       packet.setFlow(entry);
       packet.setDirection(DIRECTION_REVERSE);
       return;
@@ -141,10 +169,10 @@ export function isExpired(entry: usize): bool {
  */
 function worth(entry: usize): u64 {
   const idle = <u64>(now - load<u32>(entry, FLOW_SEEN));
-  if (idle > <u64>timeoutOf(entry)) return (<u64>3 << 32) + idle;
+  if (idle > <u64>timeoutOf(entry)) return ((<u64>3) << 32) + idle;
   const state = <u32>load<u8>(entry, FLOW_STATE);
-  if (state !== FLOW_IS_ESTABLISHED) return (<u64>2 << 32) + idle;
-  if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== PROTOCOL_TCP) return (<u64>1 << 32) + idle;
+  if (state !== FLOW_IS_ESTABLISHED) return ((<u64>2) << 32) + idle;
+  if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== PROTOCOL_TCP) return ((<u64>1) << 32) + idle;
   return 0;
 }
 

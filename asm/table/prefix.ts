@@ -28,7 +28,7 @@ function mask64(n: u32): u64 {
 
 // @ts-expect-error: decorator
 function slotHash(low: u64, high: u64, length: u32): u32 {
-  return hashWords(low, high ^ (<u64>length << 32));
+  return hashWords(low, high ^ ((<u64>length) << 32));
 }
 
 /**
@@ -36,8 +36,15 @@ function slotHash(low: u64, high: u64, length: u32): u32 {
  * @returns false when the table is full (half of its slots taken)
  */
 export function prefixPut(
-  base: usize, mask: u32, countAt: usize, lengths: usize,
-  low: u64, high: u64, length: u32, kind: u32, target: u32,
+  base: usize,
+  mask: u32,
+  countAt: usize,
+  lengths: usize,
+  low: u64,
+  high: u64,
+  length: u32,
+  kind: u32,
+  target: u32,
 ): bool {
   const maskedLow = length >= 64 ? low : low & mask64(length);
   const maskedHigh = length > 64 ? high & mask64(length - 64) : 0;

@@ -4,20 +4,50 @@
  * An address argument is four u32: its 16 bytes, network order, as loaded little-endian.
  */
 import {
-  ENDPOINT_FLAGS, ENDPOINT_IDENTITY, ENDPOINT_IS_USED, ENDPOINT_MAC, ENDPOINT_PORT, ENDPOINT_SIZE,
-  ENDPOINT_TUNNEL, PEER_SIZE, PEER_TUNNELS, PEER_USED, PORT_SIZE, PREFIX_SIZE, TABLES_CIDR_LENGTHS4, TABLES_CIDR_LENGTHS6, TABLES_CIDRS,
-  TABLES_CIDRS_COUNT, TABLES_CIDRS_MASK, TABLES_END,
-  TABLES_ENDPOINTS, TABLES_ENDPOINTS_COUNT, TABLES_ENDPOINTS_MASK, TABLES_EPOCH, TABLES_FREE,
-  TABLES_HEADER_SIZE, TABLES_PEERS, TABLES_PEERS_COUNT, TABLES_PEERS_MASK, TABLES_PORTS,
-  TABLES_PORTS_COUNT, TABLES_ROUTE_LENGTHS4,
-  TABLES_ROUTE_LENGTHS6, TABLES_ROUTES, TABLES_ROUTES_COUNT, TABLES_ROUTES_MASK, TABLES_TUNNELS, TABLES_TUNNELS_COUNT, TUNNEL_SIZE,
+  ENDPOINT_FLAGS,
+  ENDPOINT_IDENTITY,
+  ENDPOINT_IS_USED,
+  ENDPOINT_MAC,
+  ENDPOINT_PORT,
+  ENDPOINT_SIZE,
+  ENDPOINT_TUNNEL,
+  PEER_SIZE,
+  PEER_TUNNELS,
+  PEER_USED,
+  PORT_SIZE,
+  PREFIX_SIZE,
+  TABLES_CIDR_LENGTHS4,
+  TABLES_CIDR_LENGTHS6,
+  TABLES_CIDRS,
+  TABLES_CIDRS_COUNT,
+  TABLES_CIDRS_MASK,
+  TABLES_END,
+  TABLES_ENDPOINTS,
+  TABLES_ENDPOINTS_COUNT,
+  TABLES_ENDPOINTS_MASK,
+  TABLES_EPOCH,
+  TABLES_FREE,
+  TABLES_HEADER_SIZE,
+  TABLES_PEERS,
+  TABLES_PEERS_COUNT,
+  TABLES_PEERS_MASK,
+  TABLES_PORTS,
+  TABLES_PORTS_COUNT,
+  TABLES_ROUTE_LENGTHS4,
+  TABLES_ROUTE_LENGTHS6,
+  TABLES_ROUTES,
+  TABLES_ROUTES_COUNT,
+  TABLES_ROUTES_MASK,
+  TABLES_TUNNELS,
+  TABLES_TUNNELS_COUNT,
+  TUNNEL_SIZE,
 } from '../layout/tables';
 import { hashWords } from './hash';
 import { isMapped, prefixFind, prefixPut } from './prefix';
 
 // @ts-expect-error: decorator
 function word64(low: u32, high: u32): u64 {
-  return <u64>low | (<u64>high << 32);
+  return <u64>low | ((<u64>high) << 32);
 }
 
 /** Slots for `count` entries: a power of two, at least twice as many. */
@@ -32,8 +62,15 @@ function slotsFor(count: u32): u32 {
  * @returns false when the tables do not fit
  */
 export function tablesBegin(
-  area: usize, size: u32, epoch: u32,
-  endpoints: u32, routes: u32, cidrs: u32, peers: u32, tunnels: u32, ports: u32,
+  area: usize,
+  size: u32,
+  epoch: u32,
+  endpoints: u32,
+  routes: u32,
+  cidrs: u32,
+  peers: u32,
+  tunnels: u32,
+  ports: u32,
 ): bool {
   memory.fill(area, 0, TABLES_HEADER_SIZE);
   store<u32>(area, epoch, TABLES_EPOCH);
@@ -73,8 +110,17 @@ export function tablesAlloc(area: usize, bytes: u64): u32 {
 
 /** Adds or replaces an endpoint. @returns false when the table is full */
 export function endpointPut(
-  area: usize, a0: u32, a1: u32, a2: u32, a3: u32,
-  identity: u32, port: u32, flags: u32, macLow: u32, macHigh: u32, tunnel: u32,
+  area: usize,
+  a0: u32,
+  a1: u32,
+  a2: u32,
+  a3: u32,
+  identity: u32,
+  port: u32,
+  flags: u32,
+  macLow: u32,
+  macHigh: u32,
+  tunnel: u32,
 ): bool {
   const low = word64(a0, a1);
   const high = word64(a2, a3);
@@ -123,46 +169,79 @@ export function endpointFind(area: usize, address: usize): usize {
 
 /** Adds or replaces a route; `length` counts from the first of 128 bits. @returns false when full */
 export function routePut(
-  area: usize, a0: u32, a1: u32, a2: u32, a3: u32, length: u32, kind: u32, target: u32,
+  area: usize,
+  a0: u32,
+  a1: u32,
+  a2: u32,
+  a3: u32,
+  length: u32,
+  kind: u32,
+  target: u32,
 ): bool {
   return prefixPut(
-    load<u32>(area, TABLES_ROUTES), load<u32>(area, TABLES_ROUTES_MASK), area + TABLES_ROUTES_COUNT,
-    area + (a0 === 0 && a1 === 0 && a2 === 0xffff0000 && length >= 96 ? TABLES_ROUTE_LENGTHS4 : TABLES_ROUTE_LENGTHS6),
-    word64(a0, a1), word64(a2, a3), length, kind, target,
+    load<u32>(area, TABLES_ROUTES),
+    load<u32>(area, TABLES_ROUTES_MASK),
+    area + TABLES_ROUTES_COUNT,
+    area +
+      (a0 === 0 && a1 === 0 && a2 === 0xffff0000 && length >= 96
+        ? TABLES_ROUTE_LENGTHS4
+        : TABLES_ROUTE_LENGTHS6),
+    word64(a0, a1),
+    word64(a2, a3),
+    length,
+    kind,
+    target,
   );
 }
 
 /** Absolute offset of the route (a prefix row) to the 16 bytes at `address`, 0: none. */
 export function routeFind(area: usize, address: usize): usize {
   return prefixFind(
-    load<u32>(area, TABLES_ROUTES), load<u32>(area, TABLES_ROUTES_MASK),
-    area + (isMapped(address) ? TABLES_ROUTE_LENGTHS4 : TABLES_ROUTE_LENGTHS6), address,
+    load<u32>(area, TABLES_ROUTES),
+    load<u32>(area, TABLES_ROUTES_MASK),
+    area + (isMapped(address) ? TABLES_ROUTE_LENGTHS4 : TABLES_ROUTE_LENGTHS6),
+    address,
   );
 }
 
 /** Adds or replaces a class of addresses; `length` as in routePut. @returns false when full */
 export function cidrPut(
-  area: usize, a0: u32, a1: u32, a2: u32, a3: u32, length: u32, policyClass: u32,
+  area: usize,
+  a0: u32,
+  a1: u32,
+  a2: u32,
+  a3: u32,
+  length: u32,
+  policyClass: u32,
 ): bool {
   return prefixPut(
-    load<u32>(area, TABLES_CIDRS), load<u32>(area, TABLES_CIDRS_MASK), area + TABLES_CIDRS_COUNT,
-    area + (a0 === 0 && a1 === 0 && a2 === 0xffff0000 && length >= 96 ? TABLES_CIDR_LENGTHS4 : TABLES_CIDR_LENGTHS6),
-    word64(a0, a1), word64(a2, a3), length, 0, policyClass,
+    load<u32>(area, TABLES_CIDRS),
+    load<u32>(area, TABLES_CIDRS_MASK),
+    area + TABLES_CIDRS_COUNT,
+    area +
+      (a0 === 0 && a1 === 0 && a2 === 0xffff0000 && length >= 96
+        ? TABLES_CIDR_LENGTHS4
+        : TABLES_CIDR_LENGTHS6),
+    word64(a0, a1),
+    word64(a2, a3),
+    length,
+    0,
+    policyClass,
   );
 }
 
 /** Absolute offset of the CIDR row that holds the 16 bytes at `address`, 0: none. */
 export function cidrFind(area: usize, address: usize): usize {
   return prefixFind(
-    load<u32>(area, TABLES_CIDRS), load<u32>(area, TABLES_CIDRS_MASK),
-    area + (isMapped(address) ? TABLES_CIDR_LENGTHS4 : TABLES_CIDR_LENGTHS6), address,
+    load<u32>(area, TABLES_CIDRS),
+    load<u32>(area, TABLES_CIDRS_MASK),
+    area + (isMapped(address) ? TABLES_CIDR_LENGTHS4 : TABLES_CIDR_LENGTHS6),
+    address,
   );
 }
 
 /** Names the tunnel (of TUNNEL_* `kind`) that a peer's outer address uses. @returns false when full */
-export function peerPut(
-  area: usize, a0: u32, a1: u32, a2: u32, a3: u32, kind: u32, tunnel: u32,
-): bool {
+export function peerPut(area: usize, a0: u32, a1: u32, a2: u32, a3: u32, kind: u32, tunnel: u32): bool {
   const low = word64(a0, a1);
   const high = word64(a2, a3);
   const base = <usize>load<u32>(area, TABLES_PEERS);
@@ -209,7 +288,9 @@ export function peerFind(area: usize, address: usize): usize {
 /** Absolute offset of a tunnel's row, 0 when there is none of that number. */
 // @ts-expect-error: decorator
 export function tunnelRow(area: usize, tunnel: u32): u32 {
-  return tunnel < load<u32>(area, TABLES_TUNNELS_COUNT) ? load<u32>(area, TABLES_TUNNELS) + tunnel * TUNNEL_SIZE : 0;
+  return tunnel < load<u32>(area, TABLES_TUNNELS_COUNT)
+    ? load<u32>(area, TABLES_TUNNELS) + tunnel * TUNNEL_SIZE
+    : 0;
 }
 
 /** Absolute offset of a port's row, 0 when there is none of that number. */

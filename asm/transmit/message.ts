@@ -4,8 +4,24 @@
  *     TxMessage { slot, iov: 3, iovs: 2 } ──► IOV 3 { offset, length }
  *                                             IOV 4 { offset, length }
  */
+
+import {
+  IOV_LENGTH,
+  IOV_SIZE,
+  NO_TUNNEL,
+  TX_ADDRESS,
+  TX_BYTES,
+  TX_FRAMES,
+  TX_IOV,
+  TX_IOVS,
+  TX_MESSAGE_SIZE,
+  TX_SEGMENT,
+  TX_SLOT,
+  TX_STATUS,
+  TX_TOS,
+  TX_TUNNEL,
+} from '../layout/burst';
 import { WORKER_IOV_COUNT, WORKER_TX_COUNT, WORKER_TX_IOVS, WORKER_TX_MESSAGES } from '../layout/memory';
-import { IOV_LENGTH, IOV_SIZE, NO_TUNNEL, TX_ADDRESS, TX_BYTES, TX_FRAMES, TX_IOV, TX_IOVS, TX_MESSAGE_SIZE, TX_SEGMENT, TX_SLOT, TX_STATUS, TX_TOS, TX_TUNNEL } from '../layout/burst';
 import { base } from '../worker';
 
 /** Messages so far. */
@@ -20,7 +36,14 @@ export function messagesReset(): void {
 }
 
 /** Starts a message to a TAP or socket; its gather entries are those pushed from now on. */
-export function messageBegin(slot: u32, tos: u32, segment: u32, frames: u32, address: usize, tunnel: u32): usize {
+export function messageBegin(
+  slot: u32,
+  tos: u32,
+  segment: u32,
+  frames: u32,
+  address: usize,
+  tunnel: u32,
+): usize {
   const m = base + WORKER_TX_MESSAGES + messages * TX_MESSAGE_SIZE;
   store<u16>(m, <u16>slot, TX_SLOT);
   store<u16>(m, <u16>tos, TX_TOS);

@@ -11,17 +11,35 @@
  *
  * Order within a chain is kept, and a flow never changes its chain, so no flow is reordered.
  */
-import { MAX_IOVS, MAX_TX_MESSAGES, OFFLOAD_UDP_SEGMENT, WORKER_OPEN_IOVS, WORKER_PENDING, WORKER_PENDING_CHAINS } from '../layout/memory';
+
 import { IOV_LENGTH, IOV_SIZE, TX_FRAMES, TX_IOVS, TX_SEGMENT } from '../layout/burst';
 import {
-  PENDING_BUCKETS, PENDING_BYTES, PENDING_DATAGRAMS, PENDING_FRAMES, PENDING_IOV, PENDING_IOVS, PENDING_NEXT,
-  PENDING_SEGMENT, PENDING_SIZE, PENDING_SLOT, PENDING_TOS, PENDING_TUNNEL,
+  MAX_IOVS,
+  MAX_TX_MESSAGES,
+  OFFLOAD_UDP_SEGMENT,
+  WORKER_OPEN_IOVS,
+  WORKER_PENDING,
+  WORKER_PENDING_CHAINS,
+} from '../layout/memory';
+import {
+  PENDING_BUCKETS,
+  PENDING_BYTES,
+  PENDING_DATAGRAMS,
+  PENDING_FRAMES,
+  PENDING_IOV,
+  PENDING_IOVS,
+  PENDING_NEXT,
+  PENDING_SEGMENT,
+  PENDING_SIZE,
+  PENDING_SLOT,
+  PENDING_TOS,
+  PENDING_TUNNEL,
 } from '../layout/pending';
 import { STAT_BATCHES, TUNNEL_SOCKADDR, TUNNEL_TX_PACKETS } from '../layout/tables';
 import { countStat, countTunnel } from '../table/counters';
 import { tunnelRow } from '../table/snapshot';
 import { area, base, maxBatch, offloads } from '../worker';
-import { iovs as messageIovs, messageBegin, messagePush, messages } from './message';
+import { messageBegin, iovs as messageIovs, messagePush, messages } from './message';
 
 /** Most bytes of one message: below 65507 (UDP over IPv4), with room for IPv6 extension headers. */
 const MAX_MESSAGE_BYTES: u32 = 65000;
@@ -81,7 +99,8 @@ export function pendingFlush(): void {
   const first = base + WORKER_PENDING;
   const end = first + rows * PENDING_SIZE;
   for (let row = first; row < end; row += PENDING_SIZE) {
-    const key = (<u32>load<u16>(row, PENDING_SLOT) ^ (load<u32>(row, PENDING_TUNNEL) * 31)) & (PENDING_BUCKETS - 1);
+    const key =
+      (<u32>load<u16>(row, PENDING_SLOT) ^ (load<u32>(row, PENDING_TUNNEL) * 31)) & (PENDING_BUCKETS - 1);
     const chain = chains + (key << 3);
     const last = <usize>load<u32>(chain, 4);
     if (last === 0) store<u32>(chain, <u32>row);
@@ -89,7 +108,8 @@ export function pendingFlush(): void {
     store<u32>(chain, <u32>row, 4);
   }
   for (let row = first; row < end; row += PENDING_SIZE) {
-    const key = (<u32>load<u16>(row, PENDING_SLOT) ^ (load<u32>(row, PENDING_TUNNEL) * 31)) & (PENDING_BUCKETS - 1);
+    const key =
+      (<u32>load<u16>(row, PENDING_SLOT) ^ (load<u32>(row, PENDING_TUNNEL) * 31)) & (PENDING_BUCKETS - 1);
     const chain = chains + (key << 3);
     const head = <usize>load<u32>(chain);
     if (head === 0) continue;
@@ -108,14 +128,24 @@ function chainFlush(head: usize): void {
     const segment = <u32>load<u16>(row, PENDING_SEGMENT);
     const address = <usize>tunnelRow(area, tunnel) + TUNNEL_SOCKADDR;
     const message = messageBegin(
-      <u32>load<u16>(row, PENDING_SLOT), <u32>load<u8>(row, PENDING_TOS), 0, <u32>load<u16>(row, PENDING_FRAMES), address, tunnel,
+      <u32>load<u16>(row, PENDING_SLOT),
+      <u32>load<u8>(row, PENDING_TOS),
+      0,
+      <u32>load<u16>(row, PENDING_FRAMES),
+      address,
+      tunnel,
     );
     let datagrams = load<u32>(row, PENDING_DATAGRAMS);
     let bytes = load<u32>(row, PENDING_BYTES);
     copyIovs(message, row);
     row = <usize>load<u32>(row, PENDING_NEXT);
     // A short datagram ends a segmented message, so nothing can follow it.
-    while (row !== 0 && bytes === datagrams * segment && load<u32>(row) === slot && load<u32>(row, PENDING_TUNNEL) === tunnel) {
+    while (
+      row !== 0 &&
+      bytes === datagrams * segment &&
+      load<u32>(row) === slot &&
+      load<u32>(row, PENDING_TUNNEL) === tunnel
+    ) {
       const more = load<u32>(row, PENDING_DATAGRAMS);
       const size = <u32>load<u16>(row, PENDING_SEGMENT);
       const moreBytes = load<u32>(row, PENDING_BYTES);

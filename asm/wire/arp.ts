@@ -16,7 +16,9 @@ export class Arp {
   }
   /** Hardware type 1, protocol 0x0800, lengths 6 and 4. */
   @inline isEthernetIpv4(): bool {
-    return load<u32>(changetype<usize>(this)) === 0x00080100 && load<u16>(changetype<usize>(this), 4) === 0x0406;
+    return (
+      load<u32>(changetype<usize>(this)) === 0x00080100 && load<u16>(changetype<usize>(this), 4) === 0x0406
+    );
   }
   @inline operation(): u32 {
     return <u32>bswap<u16>(load<u16>(changetype<usize>(this), 6));

@@ -57,7 +57,13 @@ export class Icmp {
 }
 
 /** An error, which quotes the packet that caused it (RFC 1122 §3.2.2, RFC 4443 §2.1). */
-// @ts-ignore: decorator
+// @ts-expect-error: decorator
 export function isIcmpv4Error(type: u32): bool {
-  return type === ICMP_UNREACHABLE || type === 4 || type === 5 || type === ICMP_TIME_EXCEEDED || type === ICMP_PARAMETER_PROBLEM;
+  return (
+    type === ICMP_UNREACHABLE ||
+    type === 4 ||
+    type === 5 ||
+    type === ICMP_TIME_EXCEEDED ||
+    type === ICMP_PARAMETER_PROBLEM
+  );
 }

@@ -71,7 +71,11 @@ export class Ipv4 {
   /** Computes and stores the header checksum. */
   @inline completeChecksum(): void {
     store<u16>(changetype<usize>(this), 0, 10);
-    store<u16>(changetype<usize>(this), <u16>complement(sum(changetype<usize>(this), this.headerLength())), 10);
+    store<u16>(
+      changetype<usize>(this),
+      <u16>complement(sum(changetype<usize>(this), this.headerLength())),
+      10,
+    );
   }
   /** One hop less; the checksum follows (RFC 1624). */
   @inline decrementTtl(): void {

@@ -26,7 +26,10 @@ export class Ipv6 {
   }
   /** Version, traffic class and flow label at once. */
   @inline setFirstWord(trafficClass: u32, flowLabel: u32): void {
-    store<u32>(changetype<usize>(this), bswap<u32>(0x60000000 | (trafficClass << 20) | (flowLabel & 0xfffff)));
+    store<u32>(
+      changetype<usize>(this),
+      bswap<u32>(0x60000000 | (trafficClass << 20) | (flowLabel & 0xfffff)),
+    );
   }
   /** Bytes behind the fixed header; 0 of a jumbogram. */
   @inline payloadLength(): u32 {

@@ -41,7 +41,14 @@ export class Vnet {
     store<u64>(changetype<usize>(this), 0);
     store<u32>(changetype<usize>(this), 0, 8);
   }
-  @inline set(flags: u32, gsoType: u32, headerLength: u32, gsoSize: u32, checksumStart: u32, checksumOffset: u32): void {
+  @inline set(
+    flags: u32,
+    gsoType: u32,
+    headerLength: u32,
+    gsoSize: u32,
+    checksumStart: u32,
+    checksumOffset: u32,
+  ): void {
     const p = changetype<usize>(this);
     store<u8>(p, <u8>flags);
     store<u8>(p, <u8>gsoType, 1);

@@ -1,0 +1,149 @@
+/**
+ * Ingress: what peers send.
+ *
+ *     socket → outer source → decap → parse → ECN → neighbor → source → track → route → policy → forward → TAP
+ */
+
+import {
+  NO_TUNNEL,
+  RX_DATAGRAM_FLAGS,
+  RX_DATAGRAM_LENGTH,
+  RX_DATAGRAM_SEGMENT,
+  RX_DATAGRAM_SIZE,
+  RX_DATAGRAM_SLOT,
+  RX_DATAGRAM_TOS,
+  RX_FLAG_TRUNCATED,
+} from '../layout/burst';
+import {
+  CONTROL_SOCKET_KINDS,
+  FIRST_SOCKET_SLOT,
+  MAX_RX_DATAGRAMS,
+  MAX_VECTOR,
+  WORKER_PACKETS,
+  WORKER_RX_DATAGRAMS,
+} from '../layout/memory';
+import { PACKET_IS_VERIFIED, PACKET_SIZE } from '../layout/packet';
+import {
+  NO_ENDPOINT_TUNNEL,
+  ROUTE_NONE,
+  STAT_RECEIVED,
+  TUNNEL_LAST_SEEN,
+  TUNNEL_RX_PACKETS,
+} from '../layout/tables';
+import { Packet } from '../packet';
+import { coalesceClose } from '../stage/coalesce';
+import { decap, tunnelOf } from '../stage/decap';
+import { ecnDecap } from '../stage/ecn';
+import { forwardFromTunnel } from '../stage/forward';
+import { icmpError } from '../stage/icmp-error';
+import { neighbor } from '../stage/neighbor';
+import { parse } from '../stage/parse';
+import { policy } from '../stage/policy';
+import { route } from '../stage/route';
+import { sourceFromTunnel } from '../stage/source';
+import { track, trackSeen } from '../stage/track';
+import { countStat, countTunnel, tunnelField } from '../table/counters';
+import { messagesEnd, messagesReset } from '../transmit/message';
+import { pendingFlush, pendingReset } from '../transmit/pending';
+import { Verdict } from '../verdict';
+import { VNET_GSO_NONE } from '../wire/vnet';
+import { base, burstBegin, now } from '../worker';
+import { account } from './account';
+
+/**
+ * Takes the first `datagrams` rows of WORKER_RX_DATAGRAMS through all stages; a row that
+ * the kernel merged is many packets.
+ * @returns messages in WORKER_TX_MESSAGES; their gather list has WORKER_IOV_COUNT entries
+ */
+export function ingress(datagrams: u32): u32 {
+  messagesReset();
+  pendingReset();
+  const isReady = burstBegin();
+  const first = base + WORKER_PACKETS;
+  const limit = first + MAX_VECTOR * PACKET_SIZE;
+  let at = first;
+  let descriptor = base + WORKER_RX_DATAGRAMS;
+  const n = min(datagrams, MAX_RX_DATAGRAMS);
+  for (let i: u32 = 0; i < n; i++) {
+    const kind = <u32>(
+      load<u8>(CONTROL_SOCKET_KINDS + <u32>load<u16>(descriptor, RX_DATAGRAM_SLOT) - FIRST_SOCKET_SLOT)
+    );
+    const data = <usize>load<u32>(descriptor);
+    const length = load<u32>(descriptor, RX_DATAGRAM_LENGTH);
+    const merged = load<u32>(descriptor, RX_DATAGRAM_SEGMENT);
+    const step = merged === 0 ? max(length, 1) : merged;
+    // All datagrams of a row have the same outer header, so the peer is looked up once.
+    const lead = Packet.at(at);
+    admit(lead, descriptor, isReady);
+    const tunnel: u32 = lead.isInProgress() ? tunnelOf(lead, descriptor, kind) : NO_ENDPOINT_TUNNEL;
+    const verdict = lead.verdict();
+    let offset: u32 = 0;
+    do {
+      const packet = Packet.at(at);
+      admit(packet, descriptor, isReady);
+      packet.setVerdict(verdict);
+      packet.setData(data + offset);
+      packet.setLength(min(step, length - offset));
+      if (merged !== 0) packet.addFlags(PACKET_IS_VERIFIED);
+      if (tunnel !== NO_ENDPOINT_TUNNEL) {
+        packet.setTunnel(tunnel);
+        countTunnel(tunnel, TUNNEL_RX_PACKETS, 1, packet.length());
+        store<u32>(tunnelField(tunnel, TUNNEL_LAST_SEEN), now);
+        if (packet.isInProgress()) decap(packet, kind);
+      }
+      at += PACKET_SIZE;
+      if (at === limit) {
+        stages(first, at);
+        at = first;
+      }
+      offset += step;
+    } while (offset < length);
+    descriptor += RX_DATAGRAM_SIZE;
+  }
+  stages(first, at);
+  coalesceClose();
+  pendingFlush();
+  return messagesEnd();
+}
+
+/** Fills the row from the descriptor. */
+function admit(packet: Packet, descriptor: usize, isReady: bool): void {
+  packet.setVerdict(isReady ? Verdict.InProgress : Verdict.PolicyPending);
+  if (load<u8>(descriptor, RX_DATAGRAM_FLAGS) & RX_FLAG_TRUNCATED) packet.setVerdict(Verdict.FrameTooLong);
+  packet.setSlot(<u32>load<u16>(descriptor, RX_DATAGRAM_SLOT));
+  packet.setTunnel(NO_TUNNEL);
+  packet.setFlags(0);
+  packet.setGso(VNET_GSO_NONE, 0);
+  packet.setOuterTos(<u32>load<u8>(descriptor, RX_DATAGRAM_TOS));
+}
+
+function stages(first: usize, end: usize): void {
+  for (let p = first; p < end; p += PACKET_SIZE) {
+    const packet = Packet.at(p);
+    if (packet.isInProgress()) parse(packet);
+    if (packet.isInProgress() && packet.version() !== 0) ecnDecap(packet);
+  }
+  for (let p = first; p < end; p += PACKET_SIZE) {
+    const packet = Packet.at(p);
+    if (packet.isInProgress()) neighbor(packet);
+    if (packet.isInProgress()) sourceFromTunnel(packet);
+  }
+  for (let p = first; p < end; p += PACKET_SIZE) {
+    const packet = Packet.at(p);
+    if (packet.isInProgress()) track(packet);
+  }
+  for (let p = first; p < end; p += PACKET_SIZE) {
+    const packet = Packet.at(p);
+    if (packet.isInProgress() && packet.route() === ROUTE_NONE) {
+      route(packet);
+      if (packet.isInProgress()) policy(packet);
+    }
+    if (packet.isInProgress()) {
+      trackSeen(packet);
+      forwardFromTunnel(packet);
+    }
+    icmpError(packet);
+  }
+  for (let p = first; p < end; p += PACKET_SIZE) account(Packet.at(p));
+  countStat(STAT_RECEIVED, <u32>(end - first) / PACKET_SIZE);
+}

@@ -1,0 +1,52 @@
+/** Transport checksums of a parsed packet: what they are worth, and how they are completed. */
+import { PACKET_IS_FRAGMENT } from '../layout/packet';
+import { STAT_CHECKSUMS_COMPLETED } from '../layout/tables';
+import { Packet } from '../packet';
+import { countStat } from '../table/counters';
+import { complement, fold, pseudoSum, sum } from '../wire/checksum';
+import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
+import { TCP_CHECKSUM } from '../wire/tcp';
+import { UDP_CHECKSUM } from '../wire/udp';
+
+/** No TCP or UDP, or a fragment: there is none to check. */
+export const CHECKSUM_NONE: u32 = 0;
+export const CHECKSUM_OK: u32 = 1;
+/** UDP without a checksum. */
+export const CHECKSUM_ZERO: u32 = 2;
+/** Only the pseudo-header has been summed: the sender left the rest to its interface. */
+export const CHECKSUM_PARTIAL: u32 = 3;
+export const CHECKSUM_BAD: u32 = 4;
+
+/** Sum of the pseudo-header of a parsed packet with `length` bytes of transport. */
+export function pseudoOf(packet: Packet, length: u32): u64 {
+  return packet.version() === 4
+    ? pseudoSum(packet.ip() + 12, 8, packet.protocol(), length)
+    : pseudoSum(packet.ip() + 8, 32, packet.protocol(), length);
+}
+
+/** Bytes from the transport header to its checksum, 0: none that is known here. */
+export function checksumField(protocol: u32): u32 {
+  return protocol === PROTOCOL_TCP ? TCP_CHECKSUM : protocol === PROTOCOL_UDP ? UDP_CHECKSUM : 0;
+}
+
+/** Verifies the transport checksum: one of CHECKSUM_*. */
+export function checksumState(packet: Packet): u32 {
+  const field = checksumField(packet.protocol());
+  if (field === 0 || packet.has(PACKET_IS_FRAGMENT)) return CHECKSUM_NONE;
+  const transport = packet.transport();
+  const value = <u32>load<u16>(transport + field);
+  if (value === 0 && field === UDP_CHECKSUM) return CHECKSUM_ZERO;
+  let length = packet.end() - packet.l4();
+  if (field === UDP_CHECKSUM) length = min(length, <u32>bswap<u16>(load<u16>(transport, 4)));
+  const pseudo = pseudoOf(packet, length);
+  if (fold(pseudo + sum(transport, length)) === 0xffff) return CHECKSUM_OK;
+  return value === fold(pseudo) ? CHECKSUM_PARTIAL : CHECKSUM_BAD;
+}
+
+/** Completes a partial checksum of the region from `start`; the field is `offset` bytes into it. */
+export function completePartial(start: usize, bytes: u32, offset: u32): void {
+  const value = complement(sum(start, bytes));
+  // A UDP checksum of zero means that there is none (RFC 768).
+  store<u16>(start + offset, <u16>(value === 0 ? 0xffff : value));
+  countStat(STAT_CHECKSUMS_COMPLETED, 1);
+}

@@ -1,0 +1,66 @@
+/** Route: where a packet goes. Endpoints first, then the longest prefix. */
+import { NO_TUNNEL } from '../layout/burst';
+import {
+  ENDPOINT_PORT,
+  ENDPOINT_TUNNEL,
+  NO_ENDPOINT_TUNNEL,
+  NO_PORT,
+  PORT_KIND,
+  PORT_POD,
+  PREFIX_KIND,
+  PREFIX_TARGET,
+  ROUTE_EMPTY,
+  ROUTE_LOCAL,
+  ROUTE_NONE,
+  ROUTE_OUTSIDE,
+  ROUTE_TUNNEL,
+  TABLES_NODE_PORT,
+} from '../layout/tables';
+import { Packet } from '../packet';
+import { endpointFind, portRow, routeFind } from '../table/snapshot';
+import { Verdict } from '../verdict';
+import { area } from '../worker';
+
+/** Sets TO, ROUTE and TARGET, or the verdict of a packet that has no way. */
+export function route(packet: Packet): void {
+  const to = endpointFind(area, packet.destination());
+  packet.setTo(to);
+  if (to !== 0) {
+    const port = <u32>load<u16>(to, ENDPOINT_PORT);
+    if (port !== NO_PORT) {
+      packet.setRoute(ROUTE_LOCAL, port);
+      return;
+    }
+    const tunnel = <u32>load<u16>(to, ENDPOINT_TUNNEL);
+    if (tunnel !== NO_ENDPOINT_TUNNEL) {
+      throughTunnel(packet, tunnel);
+      return;
+    }
+  }
+  const row = routeFind(area, packet.destination());
+  const kind: u32 = row === 0 ? ROUTE_NONE : load<u32>(row, PREFIX_KIND);
+  if (kind === ROUTE_TUNNEL) throughTunnel(packet, load<u32>(row, PREFIX_TARGET));
+  else if (kind === ROUTE_OUTSIDE) outside(packet);
+  else packet.setVerdict(kind === ROUTE_EMPTY ? Verdict.NoEndpoint : Verdict.NoRoute);
+}
+
+function throughTunnel(packet: Packet, tunnel: u32): void {
+  if (packet.tunnel() !== NO_TUNNEL) packet.setVerdict(Verdict.TunnelToTunnel);
+  else packet.setRoute(ROUTE_TUNNEL, tunnel);
+}
+
+/** Only pods of this node leave the cluster here; what came from the node's kernel must not go back to it. */
+function outside(packet: Packet): void {
+  const port = load<u32>(area, TABLES_NODE_PORT);
+  const from = portRow(area, packet.slot());
+  if (
+    packet.tunnel() !== NO_TUNNEL ||
+    port === NO_PORT ||
+    from === 0 ||
+    <u32>load<u8>(from, PORT_KIND) !== PORT_POD
+  ) {
+    packet.setVerdict(Verdict.NoRoute);
+  } else {
+    packet.setRoute(ROUTE_OUTSIDE, port);
+  }
+}
