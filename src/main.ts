@@ -20,6 +20,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/status.ts')).statusCommand(),
   },
   {
+    name: 'replay',
+    summary: 'run captures through the data path: what each packet is, what becomes of it, and why',
+    load: async () => (await import('./cli/replay.ts')).replayCommand(),
+  },
+  {
     name: 'bench',
     summary: 'measure Overweft beside its peers in one run',
     load: async () => (await import('./cli/bench.ts')).benchCommand(),

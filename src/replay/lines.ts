@@ -1,0 +1,37 @@
+import { once } from 'node:events';
+import { stdout } from 'node:process';
+
+/** Characters that are written at once. */
+const BATCH = 1 << 16;
+
+/** Lines to stdout in large writes, no faster than the reader takes them. */
+export class Lines {
+  #pending = '';
+  #isClosed = false;
+
+  constructor() {
+    // The reader has seen enough (`| head`): there is nobody left to write for.
+    stdout.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error;
+      this.#isClosed = true;
+    });
+  }
+
+  /** Nobody reads on. */
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** @returns true where flush() is due */
+  add(line: string): boolean {
+    this.#pending += `${line}\n`;
+    return this.#pending.length >= BATCH;
+  }
+
+  async flush(): Promise<void> {
+    const text = this.#pending;
+    this.#pending = '';
+    if (text === '' || this.#isClosed || stdout.write(text)) return;
+    await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]).catch(() => {});
+  }
+}
