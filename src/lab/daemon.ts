@@ -46,20 +46,27 @@ export function startDaemon(place: DaemonPlace, program: readonly string[]): Dae
 export const writeConfig = (place: DaemonPlace, config: object): void =>
   writeFileSync(place.config, stringify(config), { mode: 0o600 });
 
-const startPatienceMs = 20_000;
+const startPatienceMs = 15_000;
 
 /** Returns when the daemon's first tables are live. */
 export async function daemonReady(daemon: Daemon): Promise<void> {
   const deadline = Date.now() + startPatienceMs;
+  let missing = 'its socket does not answer';
   for (;;) {
     const ended = daemon.ended();
     if (ended) throw new LabError(`the daemon of ${daemon.name} ended: ${ended}`);
     try {
-      if ((await callDaemon(daemon.socket, 'GET', '/healthz')).status === 200) return;
+      const { status, body } = await callDaemon(daemon.socket, 'GET', '/healthz');
+      if (status === 200) return;
+      missing = body.trim();
     } catch {
       // The socket is not there yet.
     }
-    if (Date.now() > deadline) throw new LabError(`the daemon of ${daemon.name} is not ready after 20 s`);
+    if (Date.now() > deadline) {
+      throw new LabError(
+        `the daemon of ${daemon.name} is not ready after ${startPatienceMs / 1000} s: ${missing}`,
+      );
+    }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -93,6 +93,6 @@ export async function removeState(): Promise<boolean> {
   const own = statSync(labDirectory, { throwIfNoEntry: false });
   if (!own) return false;
   if (own.dev !== statSync(dirname(labDirectory)).dev) await must('umount', ['--lazy', labDirectory]);
-  rmSync(labDirectory, { recursive: true });
+  rmSync(labDirectory, { recursive: true, force: true });
   return true;
 }

@@ -79,7 +79,7 @@ describeWith([root, tun], 'lab', () => {
 
   it('fails where one link is broken, names the pairs and leaves nothing', async () => {
     const starting = overweft(['lab', 'up', '--json']);
-    const broken = breakLink('ow-node2', 'under0', starting);
+    const broken = breakLink('node-2', starting);
     const { status, stdout, stderr } = await starting;
     await broken;
     expect(status).toBe(1);
@@ -134,15 +134,15 @@ describeWith([root, tun], 'lab', () => {
   });
 });
 
-/** Takes a link down as soon as it is there, again and again until `during` has ended. */
-async function breakLink(name: string, link: string, during: Promise<unknown>): Promise<void> {
+/** Takes a node off the underlay's bridge as soon as it is there, again and again until `during` has ended. */
+async function breakLink(link: string, during: Promise<unknown>): Promise<void> {
   let over = false;
   const done = () => {
     over = true;
   };
   during.then(done, done);
   while (!over) {
-    await run('ip', ['-n', name, 'link', 'set', link, 'down']);
+    await run('ip', ['-n', 'ow-underlay', 'link', 'set', link, 'nomaster']);
     await sleep(20);
   }
 }

@@ -31,7 +31,7 @@ export function leftovers(): string[] {
         return '';
       }
     })
-    .filter((line) => line.includes(directory));
+    .filter((line) => line.includes(` run --config ${directory}/`));
   return [...netns, ...(existsSync(directory) ? [directory] : []), ...processes];
 }
 
