@@ -25,6 +25,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/replay.ts')).replayCommand(),
   },
   {
+    name: 'capture',
+    summary: 'capture at an interface, decoded live or written with verdicts',
+    load: async () => (await import('./cli/capture.ts')).captureCommand(),
+  },
+  {
     name: 'bench',
     summary: 'measure Overweft beside its peers in one run',
     load: async () => (await import('./cli/bench.ts')).benchCommand(),

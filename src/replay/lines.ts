@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { stdout } from 'node:process';
 
 /** Characters that are written at once. */
@@ -31,7 +30,7 @@ export class Lines {
   async flush(): Promise<void> {
     const text = this.#pending;
     this.#pending = '';
-    if (text === '' || this.#isClosed || stdout.write(text)) return;
-    await Promise.race([once(stdout, 'drain'), once(stdout, 'close')]).catch(() => {});
+    if (text === '' || this.#isClosed) return;
+    await new Promise<void>((resolve) => stdout.write(text, () => resolve()));
   }
 }

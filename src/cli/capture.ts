@@ -1,0 +1,125 @@
+// `overweft capture`: packets of an interface as they pass, decoded, or written to a file with their verdicts.
+import { stderr } from 'node:process';
+import { Command, InvalidArgumentError } from 'commander';
+import { CaptureWriter } from '../capture-file/writer.ts';
+import { LiveCapture, SNAP_LENGTH } from '../phy/capture.ts';
+import { type Decoded, readDecoded } from '../replay/decoded.ts';
+import { Inspector } from '../replay/inspector.ts';
+import { Lines } from '../replay/lines.ts';
+import { Tally } from '../replay/tally.ts';
+import { decodedText } from '../replay/text.ts';
+import { interruptible } from './interruptible.ts';
+import { type PortFlags, tunnelPorts, withTunnelPorts } from './tunnel-ports.ts';
+
+interface Flags extends PortFlags {
+  readonly json?: true;
+  readonly write?: string;
+  readonly filter?: string;
+  readonly count?: number;
+}
+
+/** How long a packet may wait to be printed, or to be in the file. */
+const FLUSH_MS = 200;
+
+export function captureCommand(): Command {
+  const command = new Command('capture')
+    .description('capture at an interface of this network namespace, until Ctrl-C')
+    .argument('<interface>', 'its name, or "any"')
+    .option('--json', 'one JSON object a packet, as replay prints it')
+    .option('--write <file>', 'a pcapng file instead, each packet with its verdict as a comment')
+    .option('--filter <expression>', 'capture only what this pcap-filter(7) matches')
+    .option('--count <n>', 'end after so many packets', count);
+  return withTunnelPorts(command).action(async (name: string, flags: Flags) => {
+    const tally = await interruptible((stop) => run(name, flags, stop));
+    if (!flags.json) stderr.write(`${tally}`);
+  });
+}
+
+function count(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('must be a number of packets.');
+}
+
+async function run(name: string, flags: Flags, stop: AbortSignal): Promise<Tally> {
+  const inspector = new Inspector(tunnelPorts(flags));
+  const tally = new Tally();
+  using capture = new LiveCapture({ interface: name, ...(flags.filter ? { filter: flags.filter } : {}) });
+  using sink =
+    flags.write === undefined
+      ? new Printer(name, flags.json === true)
+      : new Recorder(flags.write, name, capture);
+  stderr.write(`capturing at ${name}, until Ctrl-C\n`);
+  await new Promise<void>((resolve) => {
+    const timer = setInterval(() => sink.isClosed && end(), FLUSH_MS);
+    const end = () => {
+      clearInterval(timer);
+      resolve();
+    };
+    stop.addEventListener('abort', end);
+    capture.onPacket((data) => {
+      if (tally.packets === flags.count) return;
+      const decoded = readDecoded(
+        inspector.inspect({ linkType: capture.linkType, data, original: data.length }),
+      );
+      tally.count(decoded);
+      sink.take(tally.packets, data, decoded);
+      if (tally.packets === flags.count) end();
+    });
+  });
+  return tally;
+}
+
+/** What takes captured packets. */
+interface Sink extends Disposable {
+  /** Nobody reads on. */
+  readonly isClosed: boolean;
+  take(n: number, data: Buffer, decoded: Decoded): void;
+}
+
+class Printer implements Sink {
+  readonly #name: string;
+  readonly #isJson: boolean;
+  readonly #lines = new Lines();
+  readonly #timer = setInterval(() => void this.#lines.flush(), FLUSH_MS);
+
+  constructor(name: string, isJson: boolean) {
+    this.#name = name;
+    this.#isJson = isJson;
+  }
+
+  get isClosed(): boolean {
+    return this.#lines.isClosed;
+  }
+
+  take(n: number, data: Buffer, decoded: Decoded): void {
+    const line = this.#isJson
+      ? JSON.stringify({ file: this.#name, n, length: data.length, ...decoded })
+      : `${n} ${decodedText(decoded)}`;
+    if (this.#lines.add(line)) void this.#lines.flush();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    void this.#lines.flush();
+  }
+}
+
+class Recorder implements Sink {
+  readonly isClosed = false;
+  readonly #writer: CaptureWriter;
+  readonly #timer = setInterval(() => this.#writer.flush(), FLUSH_MS);
+
+  constructor(file: string, name: string, { linkType }: LiveCapture) {
+    this.#writer = new CaptureWriter(file, [{ linkType, name, snapLength: SNAP_LENGTH }]);
+  }
+
+  take(_: number, data: Buffer, { verdict, reason }: Decoded): void {
+    const time = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+    this.#writer.write({ data, time, comments: [reason === null ? verdict : `${verdict} ${reason}`] });
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+    this.#writer[Symbol.dispose]();
+  }
+}
