@@ -2,7 +2,8 @@
  * Keeps the live tables equal to what the store says: store → cluster → desired → tables → epoch.
  *
  * Publications run one after another; requests that arrive meanwhile share the next one. One that fails leaves the
- * live tables as they are, is shown in the status, and is tried again with the next change.
+ * live tables as they are, is shown in the status, and is tried again with the next change, or after a while: what
+ * is missing may be an address or a link of the host.
  */
 import type { Logger } from 'pino';
 import { MAX_DECISIONS, MAX_TUNNELS } from '../../asm/layout/memory.ts';
@@ -27,6 +28,9 @@ import { overhead } from '../dataplane/tunnel-header.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { UnderlaySockets } from './sockets.ts';
 import type { Underlay } from './underlay.ts';
+
+/** Between two tries of what has failed. */
+const RETRY_MS = 3_000;
 
 /** What is live. */
 export interface Live {
@@ -63,12 +67,14 @@ export class Controller {
   #fault: string | undefined;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
+  #retry: NodeJS.Timeout | undefined;
   #tunnelNumbers = new Numbering(0, MAX_TUNNELS);
   #decisionNumbers = new Numbering(1, MAX_DECISIONS);
   #decisions = new Map<string, Decision>();
   /** Path MTU found by probes, by address of the peer. */
   readonly #pathMtus = new Map<string, number>();
   readonly #waiting = new Set<() => void>();
+  #stopped = false;
 
   constructor(parts: ControllerParts) {
     this.#parts = parts;
@@ -161,7 +167,23 @@ export class Controller {
     this.publish().catch(() => {});
   }
 
+  stop(): void {
+    clearTimeout(this.#retry);
+    this.#retry = undefined;
+    this.#stopped = true;
+  }
+
   async #publishOnce(): Promise<void> {
+    clearTimeout(this.#retry);
+    try {
+      await this.#publishAndApply();
+    } catch (error) {
+      if (!this.#stopped) this.#retry = setTimeout(() => void this.storeChanged(), RETRY_MS);
+      throw error;
+    }
+  }
+
+  async #publishAndApply(): Promise<void> {
     const { log, store } = this.#parts;
     try {
       const desired = this.desired();

@@ -208,6 +208,8 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   return {
     async stop() {
       clearInterval(routes);
+      controller.stop();
+      controller.stop();
       liveness.stop();
       pathMtus.stop();
       await api.close();

@@ -157,6 +157,8 @@ export class UnderlaySockets {
       receiveBuffer: receive ? underlay.bufferBytes : 4096,
       sendBuffer: underlay.bufferBytes,
       device: underlay.interface,
+      // The address may come, or come back, later than this daemon.
+      freebind: true,
     });
     this.#add(
       { ...socket, purpose, family: local.family, address: local.text },
@@ -180,6 +182,7 @@ export class UnderlaySockets {
         receiveBuffer: underlay.bufferBytes,
         sendBuffer: underlay.bufferBytes,
         device: underlay.interface,
+        freebind: true,
       });
       const kind = family === 4 ? SOCKET_IPIP4 : protocol === 4 ? SOCKET_IPIP6_4 : SOCKET_IPIP6_6;
       const facts = { purpose: 'ipip', family, address: local.text, port: 0, gro: false } as const;

@@ -1,0 +1,109 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { ConfigError, loadConfig, parseConfig } from '../../src/config/load.ts';
+
+const least = `
+node: node-1
+store: {type: file, directory: /etc/overweft/manifests}
+underlay: {addresses: [192.0.2.1]}
+`;
+
+const issuesOf = (text: string) => {
+  try {
+    parseConfig(text, 'config.yaml');
+  } catch (error) {
+    if (error instanceof ConfigError) return error.issues;
+    throw error;
+  }
+  return [];
+};
+
+describe('configuration', () => {
+  it('needs a node, a store and an underlay address, and has a default for everything else', () => {
+    const config = parseConfig(least, 'config.yaml');
+    expect(config).toMatchObject({
+      node: 'node-1',
+      runDirectory: '/run/overweft',
+      encapsulation: 'geneve',
+      vni: 1,
+      ports: { vxlan: 4789, geneve: 6081 },
+      geneve: { payload: 'ethernet', options: [] },
+      underlay: {
+        family: 'ipv4',
+        outerChecksum: true,
+        acceptZeroChecksumIPv6: false,
+        entropyPorts: 32,
+        ttl: 64,
+      },
+      offloads: { tso: 'auto', uso: 'auto', udpSegment: 'auto', udpGro: 'auto', coalesce: 'auto' },
+      peers: [],
+      workers: 1,
+      logLevel: 'info',
+    });
+    expect(config.podNetwork.clusterCIDRs.map(({ text }) => text)).toEqual([
+      '10.244.0.0/16',
+      'fd00:244::/32',
+    ]);
+  });
+
+  it('lists every error by its path, with what would be right', () => {
+    const text = `
+node: Node_1
+stroe: {type: file, directory: manifests}
+store: {type: file, directory: manifests}
+encapsulation: gre
+underlay:
+  addresses: [192.0.2.1, 192.0.2.300]
+  dscp: 64
+  entropyPorts: 33
+tables: {flows: lots}
+peers:
+  - {name: a, addresses: [192.0.2.9], podCIDRs: [10.0.0.0/33], routerMAC: 0:1}
+`;
+    expect(issuesOf(text)).toEqual([
+      { path: 'node', message: expect.stringContaining('must be a name of lower-case letters') },
+      { path: 'store.directory', message: 'must be an absolute path' },
+      { path: 'encapsulation', message: 'must be "geneve" or "vxlan" or "ipip"' },
+      {
+        path: 'underlay.addresses[1]',
+        message: expect.stringMatching(/^must be an IPv4 or IPv6 address.*"192\.0\.2\.300"$/),
+      },
+      { path: 'underlay.dscp', message: 'must be an integer from 0 to 63' },
+      { path: 'underlay.entropyPorts', message: 'must be a power of two' },
+      { path: 'peers[0].podCIDRs[0]', message: expect.stringContaining('must be a CIDR block such as') },
+      { path: 'peers[0].routerMAC', message: expect.stringContaining('must be a MAC address such as') },
+      { path: 'tables.flows', message: 'must be an integer from 1024 to 4194304' },
+      { path: 'stroe', message: 'is not a known field' },
+    ]);
+  });
+
+  it('says what is missing', () => {
+    expect(issuesOf('').map(({ path }) => path)).toEqual(['node', 'store', 'underlay']);
+    expect(issuesOf(`${least}geneve: {options: [{class: 1}]}`)).toEqual([
+      { path: 'geneve.options[0].type', message: 'must be an integer from 0 to 127' },
+    ]);
+  });
+
+  it.each([
+    ['liveness: {interval: 10, timeout: 5}', 'liveness.timeout'],
+    ['ports: {vxlan: 6081}', 'ports.geneve'],
+    ['peers: [{name: a, addresses: ["2001:db8::9"]}]', 'peers[0].addresses'],
+    ['podNetwork: {podCIDRs: [172.16.0.0/24]}', 'podNetwork.podCIDRs[0]'],
+  ])('refuses what contradicts itself: %s', (line, path) => {
+    expect(issuesOf(`${least}${line}\n`).map((issue) => issue.path)).toEqual([path]);
+  });
+
+  it('refuses YAML that cannot be read, with line and column', () => {
+    expect(issuesOf('node: [1\nstore: x').at(0)?.message).toMatch(/^line \d+, column \d+: /);
+    expect(issuesOf(`${least}node: other`).at(0)?.message).toMatch(/^line 5, column 1: /);
+  });
+
+  it('names the file in every line of the message', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'overweft-config-')), 'node.yaml');
+    expect(() => loadConfig(file)).toThrow(`${file}: cannot be read: ENOENT`);
+    writeFileSync(file, 'node: a\nx: 1\n');
+    expect(() => loadConfig(file)).toThrow(`${file}: x: is not a known field`);
+  });
+});

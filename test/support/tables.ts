@@ -1,0 +1,147 @@
+// Real tables in a real memory, filled by the real builder, and read the way the data path reads them.
+import { FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
+import {
+  ENDPOINT_IDENTITY,
+  POLICY_CELL_ALLOW,
+  POLICY_CELL_DECISION,
+  POLICY_SET_COUNT,
+  POLICY_SET_OTHER,
+  POLICY_SET_ROWS,
+  POLICY_SET_SCTP,
+  POLICY_SET_TCP,
+  POLICY_SET_UDP,
+  PORT_EGRESS_SET,
+  PORT_INGRESS_SET,
+  PREFIX_TARGET,
+} from '../../asm/layout/tables.ts';
+import type { Config } from '../../src/config/schema.ts';
+import type { Desired } from '../../src/control/desired.ts';
+import { createMemory, type Memory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
+import { type ControlExports, compileDataPath, instantiate } from '../../src/dataplane/module.ts';
+import { fillTables, type TablePort, type TableUse, type TunnelFacts } from '../../src/dataplane/tables.ts';
+import { type Address, address } from '../../src/net/address.ts';
+
+/** Finders that the data path exports for inspection. */
+interface FinderExports extends ControlExports {
+  endpointFind(area: number, address: number): number;
+  routeFind(area: number, address: number): number;
+  cidrFind(area: number, address: number): number;
+}
+
+const SCRATCH = 0x800;
+const module = compileDataPath();
+
+/** One memory that is filled again and again: making one costs more than a small compilation. */
+export class TestTables {
+  readonly plan: MemoryPlan;
+  readonly memory: Memory;
+  readonly wasm: FinderExports;
+  readonly area: number;
+  readonly #config: Config;
+  #desired: Desired | undefined;
+  #epoch = 0;
+
+  constructor(config: Config) {
+    this.#config = config;
+    this.plan = planMemory(config);
+    this.memory = createMemory(this.plan);
+    this.wasm = instantiate<FinderExports>(module, this.memory.wasm);
+    this.area = this.plan.areas[0];
+  }
+
+  /** Fills the area as the daemon would with every local pod attached. */
+  fill(desired: Desired): TableUse {
+    this.#desired = desired;
+    const tunnels = new Map<string, TunnelFacts>(
+      desired.tunnels.map(({ key }, number) => [
+        key,
+        { number, mtu: 1450, slot: FIRST_SOCKET_SLOT + 1, slots: 32 },
+      ]),
+    );
+    const mac = new Uint8Array([2, 0, 0, 0, 0, 1]);
+    const ports: TablePort[] = [
+      { slot: 0, kind: 'node', mac, mtu: 1450 },
+      ...[...desired.localPods.keys()].map(
+        (pod, i): TablePort => ({ slot: 2 + i, kind: 'pod', pod, mac, mtu: 1450 }),
+      ),
+    ];
+    const decisions = desired.policy.decisions.map((_, i) => i);
+    this.#epoch += 2;
+    return fillTables(this.wasm, this.memory, this.area, this.plan.areaSize, this.#epoch, {
+      desired,
+      config: this.#config,
+      ports,
+      tunnels,
+      decisions,
+    });
+  }
+
+  /** Offset of the row that a finder answers with, 0: none. */
+  find(table: 'endpoint' | 'route' | 'cidr', at: Address | string): number {
+    const { bytes } = typeof at === 'string' ? address(at) : at;
+    this.memory.bytes.set(bytes, SCRATCH);
+    return this.wasm[`${table}Find`](this.area, SCRATCH) >>> 0;
+  }
+
+  u32(at: number): number {
+    return this.memory.view.getUint32(at, true);
+  }
+
+  u16(at: number): number {
+    return this.memory.view.getUint16(at, true);
+  }
+
+  u8(at: number): number {
+    return this.memory.view.getUint8(at);
+  }
+
+  hex(at: number, length: number): string {
+    return Buffer.from(this.memory.bytes.slice(at, at + length)).toString('hex');
+  }
+
+  portRow(pod: string): number {
+    const slot = [...(this.#desired?.localPods.keys() ?? [])].indexOf(pod) + 2;
+    return this.wasm.portRow(this.area, slot) >>> 0;
+  }
+
+  /** Whether a local pod may talk with a peer, one direction alone. */
+  allows(
+    pod: string,
+    direction: 'ingress' | 'egress',
+    peer: string,
+    protocol: number,
+    port: number,
+  ): boolean {
+    const set = this.u32(this.portRow(pod) + (direction === 'ingress' ? PORT_INGRESS_SET : PORT_EGRESS_SET));
+    return set === 0 || (this.cell(set, this.classOf(peer), protocol, port) & POLICY_CELL_ALLOW) !== 0;
+  }
+
+  /** Number of the decision behind that answer; 0 where no policy applies. */
+  decision(
+    pod: string,
+    direction: 'ingress' | 'egress',
+    peer: string,
+    protocol: number,
+    port: number,
+  ): number {
+    const set = this.u32(this.portRow(pod) + (direction === 'ingress' ? PORT_INGRESS_SET : PORT_EGRESS_SET));
+    return set === 0 ? 0 : this.cell(set, this.classOf(peer), protocol, port) & POLICY_CELL_DECISION;
+  }
+
+  classOf(peer: string): number {
+    const endpoint = this.find('endpoint', peer);
+    if (endpoint !== 0) return this.u32(endpoint + ENDPOINT_IDENTITY);
+    const block = this.find('cidr', peer);
+    return block === 0 ? 0 : this.u32(block + PREFIX_TARGET);
+  }
+
+  cell(set: number, policyClass: number, protocol: number, port: number): number {
+    const map = { 6: POLICY_SET_TCP, 17: POLICY_SET_UDP, 132: POLICY_SET_SCTP }[protocol];
+    const portClass =
+      map === undefined
+        ? this.u32(set + POLICY_SET_OTHER)
+        : this.u16(this.u32(this.u32(set + map) + (port >> 8) * 4) + (port & 255) * 2);
+    const known = policyClass < this.u32(set + POLICY_SET_COUNT) ? policyClass : 0;
+    return this.u32(this.u32(this.u32(set + POLICY_SET_ROWS) + known * 4) + portClass * 4);
+  }
+}
