@@ -83,8 +83,7 @@ class ManifestReader {
   }
 
   #add(file: string, object: NodeObject | NamespaceObject | PodObject | NetworkPolicyObject): void {
-    const scoped = object.kind === 'Pod' || object.kind === 'NetworkPolicy';
-    const name = `${object.kind} ${scoped ? `${object.metadata.namespace}/` : ''}${object.metadata.name}`;
+    const name = nameOf(object);
     const first = this.#seen.get(name);
     if (first !== undefined) {
       this.#fault(file, name, 'metadata.name', `is taken: ${first} has the same object`);
@@ -119,8 +118,10 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** What a person would call an object, of a bad one as far as it can be read. */
 function nameOf({ kind, metadata }: Record<string, unknown>): string {
   const { namespace, name } = isRecord(metadata) ? metadata : {};
-  const path = [namespace, name].filter((part) => typeof part === 'string').join('/');
+  const space = kind === 'Pod' || kind === 'NetworkPolicy' ? (namespace ?? 'default') : undefined;
+  const path = [space, name].filter((part) => typeof part === 'string').join('/');
   return [kind, path].filter((part) => typeof part === 'string' && part !== '').join(' ');
 }

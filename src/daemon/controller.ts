@@ -32,6 +32,9 @@ import type { Underlay } from './underlay.ts';
 /** Between two tries of what has failed. */
 const RETRY_MS = 3_000;
 
+/** IPV6_MIN_MTU, RFC 8200 §5. */
+const LEAST_INTERFACE_MTU = 1280;
+
 /** What is live. */
 export interface Live {
   readonly desired: Desired;
@@ -260,7 +263,12 @@ export class Controller {
     return Math.min(route, probed) - overhead(tunnel, config);
   }
 
-  #interfaceMtu({ tunnels }: Desired, facts: ReadonlyMap<string, TunnelFacts>): number {
+  /** Below 1280 the kernel takes IPv6 off an interface; what a narrower tunnel does not carry the data path reports. */
+  #interfaceMtu(desired: Desired, facts: ReadonlyMap<string, TunnelFacts>): number {
+    return Math.max(this.#narrowest(desired, facts), LEAST_INTERFACE_MTU);
+  }
+
+  #narrowest({ tunnels }: Desired, facts: ReadonlyMap<string, TunnelFacts>): number {
     const { config, underlay } = this.#parts;
     const used = tunnels
       .filter(({ isPreferred }) => isPreferred)

@@ -19,6 +19,9 @@ export interface PathMtu {
   readonly mtu: number | null;
 }
 
+/** Sizes tried together. */
+const RUNGS = 16;
+
 /** Smallest packet that is tried: what every IPv6 path must carry (RFC 8200 §5). */
 const SMALLEST = 1280;
 const ANSWER_MS = 400;
@@ -134,10 +137,13 @@ export class PathMtus {
     if (await this.#passes(local, remote, most)) return most;
     let low = Math.min(SMALLEST, most);
     if (low === most || !(await this.#passes(local, remote, low))) return undefined;
+    // Rungs of a ladder together, then those between the last that bore and the first that did not.
     for (let high = most; high - low > 1; ) {
-      const middle = (low + high) >> 1;
-      if (await this.#passes(local, remote, middle)) low = middle;
-      else high = middle;
+      const rungs = ladder(low, high);
+      const borne = await Promise.all(rungs.map((size) => this.#passes(local, remote, size)));
+      const best = borne.lastIndexOf(true);
+      high = rungs[best + 1] ?? high;
+      low = rungs[best] ?? low;
     }
     return low;
   }
@@ -168,4 +174,12 @@ export class PathMtus {
       this.#awaited.set(sequence, finish);
     });
   }
+}
+
+/** At most RUNGS sizes between two, evenly apart, both ends left out. */
+export function ladder(low: number, high: number): number[] {
+  const step = Math.max(1, Math.ceil((high - low) / (RUNGS + 1)));
+  const rungs: number[] = [];
+  for (let size = low + step; size < high; size += step) rungs.push(size);
+  return rungs;
 }

@@ -261,9 +261,6 @@ export class Ports {
 
 export const keyOf = ({ namespace, pod }: Pick<PortPlace, 'namespace' | 'pod'>) => `${namespace}/${pod}`;
 
-/** The same wherever and whenever the pod is attached with these addresses: neighbours may have it cached. */
-const podMac = ({ addresses }: Pod): Mac => derivedMac('pod', ...addresses.map(({ text }) => text).sort());
-
 /** Container runtimes switch IPv6 off in new namespaces; where /proc cannot be written, adding the address says so. */
 async function enableIPv6({ netns, interface: name }: PodPort): Promise<void> {
   const setting = `net/ipv6/conf/${name}/disable_ipv6=0`;
