@@ -35,7 +35,7 @@ import {
   PENDING_TOS,
   PENDING_TUNNEL,
 } from '../layout/pending';
-import { STAT_BATCHES, TUNNEL_SOCKADDR, TUNNEL_TX_PACKETS } from '../layout/tables';
+import { STAT_BATCHES, TUNNEL_IPIP, TUNNEL_KIND, TUNNEL_SOCKADDR, TUNNEL_TX_PACKETS } from '../layout/tables';
 import { countStat, countTunnel } from '../table/counters';
 import { tunnelRow } from '../table/snapshot';
 import { area, base, maxBatch, offloads } from '../worker';
@@ -120,13 +120,13 @@ export function pendingFlush(): void {
 
 /** Turns a chain into as few messages as its sizes allow. */
 function chainFlush(head: usize): void {
-  const limit: u32 = offloads & OFFLOAD_UDP_SEGMENT ? maxBatch : 1;
   let row = head;
   while (row !== 0) {
     const tunnel = load<u32>(row, PENDING_TUNNEL);
     const slot = load<u32>(row);
     const segment = <u32>load<u16>(row, PENDING_SEGMENT);
     const address = <usize>tunnelRow(area, tunnel) + TUNNEL_SOCKADDR;
+    const limit = batchLimit(tunnel);
     const message = messageBegin(
       <u32>load<u16>(row, PENDING_SLOT),
       <u32>load<u8>(row, PENDING_TOS),
@@ -164,6 +164,12 @@ function chainFlush(head: usize): void {
     }
     countTunnel(tunnel, TUNNEL_TX_PACKETS, datagrams, bytes);
   }
+}
+
+/** Datagrams that one message may carry: raw sockets know no UDP_SEGMENT. */
+function batchLimit(tunnel: u32): u32 {
+  const isRaw = <u32>load<u8>(tunnelRow(area, tunnel), TUNNEL_KIND) === TUNNEL_IPIP;
+  return isRaw || !(offloads & OFFLOAD_UDP_SEGMENT) ? 1 : maxBatch;
 }
 
 function copyIovs(message: usize, row: usize): void {
