@@ -22,8 +22,8 @@ import {
   WORKERS,
 } from './layout/memory';
 
-/** Offset of this worker's region. */
-export let base: usize = WORKERS;
+/** Offset of this worker's region; set by workerInit. */
+export let base: usize = 0;
 /** Offset of the table area that this burst runs under; 0 before the first is published. */
 export let area: usize = 0;
 /** Epoch of that area. */
@@ -35,7 +35,7 @@ export let flows: usize = 0;
 /** OFFLOAD_* bits. */
 export let offloads: u32 = 0;
 /** Most datagrams in one message. */
-export let maxBatch: u32 = DEFAULT_BATCH;
+export let maxBatch: u32 = 0;
 /** Seed of flow hashes. */
 export let seed: u32 = 0;
 let headers: usize = 0;

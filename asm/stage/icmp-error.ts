@@ -53,7 +53,7 @@ const MAX_ERROR4: u32 = 576;
 const RATE: u32 = 1000;
 const HOPS: u32 = 64;
 
-let tokens: u32 = RATE;
+let tokens: u32 = 0;
 let refilled: u32 = 0;
 
 function takeToken(): bool {
