@@ -153,7 +153,6 @@ export const configSchema = z.strictObject({
 /** A validated configuration, defaults filled in. */
 export type Config = z.output<typeof configSchema>;
 export type Encapsulation = z.output<typeof encapsulationField>;
-export type StaticPeer = Config['peers'][number];
 
 function defaultPrefixes(...texts: string[]) {
   return texts.map((text) => prefixField.parse(text));

@@ -17,7 +17,7 @@ import {
 import type { Labels } from './selectors.ts';
 
 /** A container port that has a name. */
-export interface NamedPort {
+interface NamedPort {
   readonly name: string;
   readonly protocol: Protocol;
   readonly number: number;
@@ -35,7 +35,7 @@ export interface Pod {
   readonly namedPorts: readonly NamedPort[];
 }
 
-export interface ClusterNode {
+interface ClusterNode {
   readonly name: string;
   readonly addresses: readonly Address[];
   readonly podCIDRs: readonly Prefix[];
@@ -141,6 +141,6 @@ const keyOf = ({ metadata }: PodObject) => `${metadata.namespace}/${metadata.nam
 const created = ({ metadata }: PodObject) => metadata.creationTimestamp ?? '';
 
 /** Order of code units, the same on every node whatever its locale. */
-export function compare(a: string, b: string): number {
+function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -12,7 +12,7 @@ const PROTOCOL = { 4: 1, 6: 58 };
 const TTL = 64;
 
 /** Bytes of an ICMP echo header. */
-export const ECHO_HEADER = 8;
+const ECHO_HEADER = 8;
 /** Bytes of an IP header without options. */
 export const IP_HEADER = { 4: 20, 6: 40 } as const;
 

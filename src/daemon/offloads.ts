@@ -12,7 +12,7 @@ import type { HostFeatures, Probe } from '../phy/addon.ts';
 
 export type OffloadName = keyof Config['offloads'];
 
-export interface OffloadChoice {
+interface OffloadChoice {
   readonly used: boolean;
   /** Why, for people. */
   readonly reason: string;

@@ -3,10 +3,11 @@ import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { MAX_PORTS } from '../../asm/layout/memory.ts';
 import type { Pod } from '../control/cluster.ts';
+import { podMac } from '../control/desired.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import { Numbering } from '../dataplane/numbering.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
-import { derivedMac, formatMac, type Mac } from '../net/mac.ts';
+import { formatMac, type Mac } from '../net/mac.ts';
 import type { Addon, SlotFailure, TapOffloads } from '../phy/addon.ts';
 import { run } from './command.ts';
 import type { Controller, Live, OpenPort } from './controller.ts';
@@ -259,7 +260,7 @@ export class Ports {
   }
 }
 
-export const keyOf = ({ namespace, pod }: Pick<PortPlace, 'namespace' | 'pod'>) => `${namespace}/${pod}`;
+const keyOf = ({ namespace, pod }: Pick<PortPlace, 'namespace' | 'pod'>) => `${namespace}/${pod}`;
 
 /** Container runtimes switch IPv6 off in new namespaces; where /proc cannot be written, adding the address says so. */
 async function enableIPv6({ netns, interface: name }: PodPort): Promise<void> {

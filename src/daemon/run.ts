@@ -39,7 +39,7 @@ import { Underlay } from './underlay.ts';
 const ROUTES_MS = 30_000;
 
 /** Where the API listens unless the configuration says otherwise. */
-export const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) =>
+const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) =>
   api.socket ?? join(runDirectory, 'overweft.sock');
 
 /** Runs until a signal asks it to stop; resolves with the exit status. */

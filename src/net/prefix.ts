@@ -32,7 +32,7 @@ export function prefix(text: string): Prefix {
 }
 
 /** The block of the given length (of 32 or of 128) that holds an address. */
-export function prefixOf(address: Address, length: number): Prefix {
+function prefixOf(address: Address, length: number): Prefix {
   const bits = address.family === 4 ? MAPPED_BITS + length : length;
   const bytes = address.bytes.map((byte, i) => byte & byteMask(bits - i * 8));
   const first: Address = address.family === 6 && bits < 128 ? ipv6(bytes) : fromBytes(bytes);

@@ -10,8 +10,6 @@
 import type { Protocol } from '../control/objects.ts';
 import type { PortTerm, Rule } from './rules.ts';
 
-export const protocols: readonly Protocol[] = ['TCP', 'UDP', 'SCTP'];
-
 const PORTS = 65_536;
 const PAGE = 256;
 

@@ -52,7 +52,7 @@ items:
     ['just text', /^a\.yaml: kind: must name a kind/],
     [
       'kind: Pod\napiVersion: v1\nmetadata: {name: Bad_Name}',
-      /^a\.yaml: Pod Bad_Name: metadata\.name: must be a name of lower-case/,
+      /^a\.yaml: Pod default\/Bad_Name: metadata\.name: must be a name of lower-case/,
     ],
     [
       'kind: Pod\napiVersion: v1\nmetadata: {name: p}\nstatus: {podIPs: [{ip: 10.0.0}]}',
