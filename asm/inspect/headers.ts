@@ -9,6 +9,7 @@ import {
   HEADERS_FRAGMENT_OFFSET,
   HEADERS_HAS_PORTS,
   HEADERS_IS_FRAGMENT,
+  HEADERS_L3,
   HEADERS_L4,
   HEADERS_LAST,
   HEADERS_PROTOCOL,
@@ -81,6 +82,9 @@ export class Headers {
   }
   @inline destination(): usize {
     return changetype<usize>(this) + HEADERS_DESTINATION;
+  }
+  @inline setL3(at: usize): void {
+    store<u32>(changetype<usize>(this), <u32>at, HEADERS_L3);
   }
   @inline l4(): usize {
     return <usize>load<u32>(changetype<usize>(this), HEADERS_L4);

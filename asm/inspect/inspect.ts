@@ -15,6 +15,7 @@ import {
   DECODED_IS_ETHERNET,
   DECODED_IS_TYPED,
   DECODED_OUTER,
+  DECODED_OUTER_VERDICT,
   DECODED_ROW,
   DECODED_SIZE,
   DECODED_TAGS_COUNT,
@@ -72,6 +73,7 @@ function decode(record: usize, at: usize, end: usize, linkType: u32, ports: usiz
 
   const isUdp = outer.protocol() === PROTOCOL_UDP && outer.hasPorts();
   if (isUdp && outer.checksum() === CHECKSUM_BAD) verdict = firstOf(verdict, Verdict.OuterChecksum);
+  store<u32>(record, verdict, DECODED_OUTER_VERDICT);
   const kind = tunnelKind(outer, ports);
   if (kind === 0) {
     memory.copy(changetype<usize>(inner), changetype<usize>(outer), HEADERS_SIZE);

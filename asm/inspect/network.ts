@@ -36,6 +36,7 @@ function readIpv4(headers: Headers, at: usize, end: usize): void {
   // Length 0: a superframe that its sender's network card would have cut up.
   if (total === 0) total = <u32>(end - at);
   if (ip.version() !== 4 || header < IPV4_LEN || total < header) return;
+  headers.setL3(at);
   headers.setIp(4, ip.protocol(), ip.ttl(), ip.tos());
   storeMapped(headers.source(), ip.source());
   storeMapped(headers.destination(), ip.destination());
@@ -55,6 +56,7 @@ export function readIpv6(headers: Headers, at: usize, end: usize): void {
   if (at + IPV6_LEN > end) return;
   const ip = Ipv6.at(at);
   if (ip.version() !== 6) return;
+  headers.setL3(at);
   headers.setIp(6, ip.nextHeader(), ip.hopLimit(), ip.trafficClass());
   copyAddress(headers.source(), ip.source());
   copyAddress(headers.destination(), ip.destination());

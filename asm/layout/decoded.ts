@@ -1,13 +1,13 @@
 /**
  * Decoded: what inspect() found in one captured packet, one record at an address that the caller chooses.
  *
- *     0          64              128             192             448              640           1152
+ *     0          64              136             208             464              656           1160
  *     ├ tunnel, ─┼ outermost IP ─┼ the packet, ──┼ VLAN tags of ─┼ work space ────┼ GENEVE ─────┤
  *     │ link     │ and transport │ or tunnelled  │ the latter    │ (a packet row) │ options     │
  *
  * Words are little-endian host order; offsets are absolute in linear memory. TypeScript reads it and formats.
  */
-export const DECODED_SIZE: u32 = 1152;
+export const DECODED_SIZE: u32 = 1160;
 
 /** u32: Verdict. */
 export const DECODED_VERDICT: u32 = 0;
@@ -27,17 +27,19 @@ export const DECODED_ETHERNET: u32 = 16;
 export const DECODED_ETHERTYPE: u32 = 20;
 /** u16: rows in DECODED_TAGS. */
 export const DECODED_TAGS_COUNT: u32 = 22;
+/** u32: Verdict on the outermost headers alone: what a kernel would say before it hands a tunnel's payload on. */
+export const DECODED_OUTER_VERDICT: u32 = 24;
 /** HEADERS_* group: the outermost IP header. */
 export const DECODED_OUTER: u32 = 64;
 /** HEADERS_* group: the IP header that the tunnel carries; without a tunnel a copy of the outermost. */
-export const DECODED_INNER: u32 = 128;
+export const DECODED_INNER: u32 = 136;
 /** u16 × DECODED_TAGS_MAX: tag control information (IEEE 802.1Q §9.6), outermost first. */
-export const DECODED_TAGS: u32 = 192;
+export const DECODED_TAGS: u32 = 208;
 export const DECODED_TAGS_MAX: u32 = 128;
 /** A PACKET_* row in which the parse stage of the data path works. */
-export const DECODED_ROW: u32 = 448;
+export const DECODED_ROW: u32 = 464;
 /** OPTION_SIZE rows. */
-export const DECODED_OPTIONS: u32 = 640;
+export const DECODED_OPTIONS: u32 = 656;
 
 /** Has an Ethernet header at DECODED_ETHERNET. */
 export const DECODED_IS_ETHERNET: u32 = 0x1;
@@ -52,10 +54,10 @@ export const DECODED_IS_TYPED: u32 = 0x10;
 //
 //      0        1          2     3     4        6      7       8       10      12    16
 //      ├ version┼ protocol ┼ ttl ┼ tos ┼ offset ┼ bits ┼ ports ┼ sport ┼ dport ┼cksum┤
-//      16             32                  48   52    56     60
-//      ├ source ──────┼ destination ──────┼ l4 ┼ end ┼ last┼ first┤
+//      16             32                  48   52    56     60     64
+//      ├ source ──────┼ destination ──────┼ l4 ┼ end ┼ last ┼ first┼ l3 ┤ … 72
 //
-export const HEADERS_SIZE: u32 = 64;
+export const HEADERS_SIZE: u32 = 72;
 /** u8: 4 or 6; 0: no readable IP header. */
 export const HEADERS_VERSION: u32 = 0;
 /** u8: IPv6: behind the extension headers. */
@@ -75,6 +77,8 @@ export const HEADERS_CHECKSUM: u32 = 12;
 /** 16 bytes, network order, IPv4 as ::ffff:a.b.c.d. */
 export const HEADERS_SOURCE: u32 = 16;
 export const HEADERS_DESTINATION: u32 = 32;
+/** u32: offset of the IP header. */
+export const HEADERS_L3: u32 = 64;
 /** u32: offset of what follows the IP header and its extensions. */
 export const HEADERS_L4: u32 = 48;
 /** u32: offset of the end of the IP packet, or of what was captured of it. */

@@ -11,7 +11,8 @@ import { compileDataPath } from '../dataplane/module.ts';
  */
 const RECORD = 0x10000;
 const PORTS = 0x20000;
-const PACKET = 0x40000;
+/** Where in that memory the packet begins; offsets in the record count from the memory's start. */
+export const PACKET = 0x40000;
 /** The least that the data path declares. */
 const PAGES = 64;
 

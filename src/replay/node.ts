@@ -1,0 +1,131 @@
+/**
+ * A node as its daemon would run it, without its kernel: the tables of a configuration and of manifests, in a memory
+ * with one worker, every pod of the node attached.
+ */
+import { CONTROL_SEED, CONTROL_SOCKET_KINDS, FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
+import {
+  SOCKET_GENEVE,
+  SOCKET_IPIP4,
+  SOCKET_IPIP6_4,
+  SOCKET_IPIP6_6,
+  SOCKET_VXLAN,
+} from '../../asm/layout/tables.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { clusterOf } from '../control/cluster.ts';
+import { type Desired, desiredOf, podMac, type Tunnel } from '../control/desired.ts';
+import { FileStore } from '../control/file-store.ts';
+import { faultText } from '../control/store.ts';
+import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/node-ports.ts';
+import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
+import {
+  type ControlExports,
+  compileDataPath,
+  instantiate,
+  type WorkerExports,
+} from '../dataplane/module.ts';
+import { Publisher } from '../dataplane/publisher.ts';
+import { fillTables, type TablePort, type TunnelFacts } from '../dataplane/tables.ts';
+import { overhead } from '../dataplane/tunnel-header.ts';
+
+/** MTU of the underlay: a capture does not tell it. */
+const UNDERLAY_MTU = 1500;
+
+/** Slots of the sockets that receive, one a kind. */
+export const socketSlots = {
+  vxlan: FIRST_SOCKET_SLOT,
+  geneve: FIRST_SOCKET_SLOT + 1,
+  ipip4: FIRST_SOCKET_SLOT + 2,
+  ipip6with4: FIRST_SOCKET_SLOT + 3,
+  ipip6with6: FIRST_SOCKET_SLOT + 4,
+} as const;
+const FIRST_SENDING_SLOT = FIRST_SOCKET_SLOT + 8;
+/** Port of the first socket that sends (RFC 7348 §5: the dynamic range). */
+const FIRST_SOURCE_PORT = 49_152;
+
+const socketKinds = {
+  vxlan: SOCKET_VXLAN,
+  geneve: SOCKET_GENEVE,
+  ipip4: SOCKET_IPIP4,
+  ipip6with4: SOCKET_IPIP6_4,
+  ipip6with6: SOCKET_IPIP6_6,
+} as const;
+
+/** Source port of a socket that sends. */
+export const sourcePort = (slot: number): number => FIRST_SOURCE_PORT + slot - FIRST_SENDING_SLOT;
+
+/** A node with live tables. */
+export interface ReplayNode {
+  readonly config: Config;
+  readonly desired: Desired;
+  readonly ports: readonly TablePort[];
+  /** Tunnels by their number in the tables. */
+  readonly tunnels: readonly Tunnel[];
+  readonly memory: Memory;
+  readonly dataPath: WorkerExports;
+}
+
+/**
+ * Builds a node from its daemon's configuration file and a directory of manifests; without one, that of the
+ * configuration's own store.
+ * @throws ConfigError, or an error that lists what is wrong with the manifests
+ */
+export async function loadNode(configFile: string, directory?: string): Promise<ReplayNode> {
+  const config = { ...loadConfig(configFile), workers: 1 };
+  const desired = await readManifests(directory ?? config.store.directory, config);
+  const plan = planMemory(config);
+  const memory = createMemory(plan);
+  const wasm = instantiate<ControlExports & WorkerExports>(compileDataPath(), memory.wasm);
+  // The same input is to have the same result, so what a daemon draws at random is fixed.
+  memory.view.setUint32(CONTROL_SEED, 1, true);
+  for (const [name, slot] of Object.entries(socketSlots)) {
+    const kind = socketKinds[name as keyof typeof socketKinds];
+    memory.view.setUint8(CONTROL_SOCKET_KINDS + slot - FIRST_SOCKET_SLOT, kind);
+  }
+  wasm.flowsOpen();
+  wasm.workerInit(0);
+  const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));
+  const ports = portsOf(desired, mtu);
+  await new Publisher(memory, 1, () => {}).publish((area, size, epoch) =>
+    fillTables(wasm, memory, area, size, epoch, {
+      desired,
+      config,
+      ports,
+      tunnels: new Map(
+        desired.tunnels.map((tunnel, number) => [tunnel.key, factsOf(tunnel, number, config)]),
+      ),
+      decisions: desired.policy.decisions.map((_, number) => number),
+    }),
+  );
+  return { config, desired, ports, tunnels: desired.tunnels, memory, dataPath: wasm };
+}
+
+async function readManifests(directory: string, config: Config): Promise<Desired> {
+  const store = new FileStore(directory);
+  await store.start(() => {});
+  await store.stop();
+  const { objects, faults } = store.state;
+  if (!objects || faults.length > 0) throw new Error(faults.map(faultText).join('\n'));
+  return desiredOf(clusterOf(objects), config);
+}
+
+function portsOf({ node, localPods }: Desired, mtu: number): TablePort[] {
+  const own = nodeTaps.map(
+    ({ kind, slot }): TablePort => ({ kind, slot, mac: nodeTapMac(kind, node.name), mtu }),
+  );
+  const pods = [...localPods].map(
+    ([key, pod], i): TablePort => ({
+      kind: 'pod',
+      slot: FIRST_POD_SLOT + i,
+      pod: key,
+      mac: podMac(pod),
+      mtu,
+    }),
+  );
+  return [...own, ...pods];
+}
+
+function factsOf(tunnel: Tunnel, number: number, config: Config): TunnelFacts {
+  const slots = tunnel.encapsulation === 'ipip' ? 1 : config.underlay.entropyPorts;
+  return { number, mtu: UNDERLAY_MTU - overhead(tunnel, config), slot: FIRST_SENDING_SLOT, slots };
+}
