@@ -136,12 +136,18 @@ export class Controller {
 
   /** The store has changed. */
   async storeChanged(): Promise<void> {
+    // Only its faults may have: the same tables again would have every connection judged anew for nothing.
+    const isLive = this.#live !== undefined && this.#live.desired === this.desired();
+    if (!isLive || this.#fault !== undefined) await this.#attempt();
+    for (const wake of this.#waiting) wake();
+  }
+
+  async #attempt(): Promise<void> {
     try {
       await this.publish();
     } catch {
       // Logged, and shown in the status.
     }
-    for (const wake of this.#waiting) wake();
   }
 
   /** The first defined answer, asked again after each change of the store; undefined when time is up. */
@@ -167,7 +173,7 @@ export class Controller {
     if (this.#pathMtus.get(remote) === mtu) return;
     if (mtu === undefined) this.#pathMtus.delete(remote);
     else this.#pathMtus.set(remote, mtu);
-    this.publish().catch(() => {});
+    void this.#attempt();
   }
 
   stop(): void {
@@ -181,7 +187,7 @@ export class Controller {
     try {
       await this.#publishAndApply();
     } catch (error) {
-      if (!this.#stopped) this.#retry = setTimeout(() => void this.storeChanged(), RETRY_MS);
+      if (!this.#stopped) this.#retry = setTimeout(() => void this.#attempt(), RETRY_MS);
       throw error;
     }
   }

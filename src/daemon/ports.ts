@@ -1,5 +1,5 @@
 // Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
-import { existsSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { MAX_PORTS } from '../../asm/layout/memory.ts';
 import type { Pod } from '../control/cluster.ts';
@@ -32,6 +32,8 @@ export interface PodPort extends PortPlace {
   readonly slot: number;
   readonly mac: Mac;
   readonly offloads: TapOffloads;
+  /** Inode of the network namespace. */
+  readonly namespaceId: number | undefined;
 }
 
 /** How long an attachment waits for its Pod object to have addresses. */
@@ -138,6 +140,18 @@ export class Ports {
     );
   }
 
+  /**
+   * Takes away ports whose pods are gone without a word. An open TAP keeps its namespace alive, so nothing else would
+   * ever end it: the file that named the namespace is gone, or names another one.
+   */
+  async sweep(controller: Controller): Promise<void> {
+    for (const port of this.list) {
+      if (namespaceOf(port) === port.namespaceId) continue;
+      this.#parts.log.warn({ pod: keyOf(port), netns: port.netns }, 'the network namespace of a pod is gone');
+      await this.detach(keyOf(port), controller);
+    }
+  }
+
   /** A worker says that slots cannot be read any more: their TAPs are gone. */
   async failed(failures: readonly SlotFailure[], controller: Controller): Promise<void> {
     for (const { slot, code, syscall } of failures) {
@@ -154,12 +168,11 @@ export class Ports {
       const found = controller.desired()?.localPods.get(key);
       return found && found.addresses.length > 0 ? found : undefined;
     }, POD_PATIENCE_MS);
-    if (!pod) throw new PortError(404, this.#whyNoPod(key, controller));
+    if (!pod) throw this.#whyNoPod(key, controller);
     if (!existsSync(place.netns))
       throw new PortError(400, `netns: ${place.netns} does not exist: must be a file of a network namespace`);
     const there = this.#ports.get(key);
-    if (there && (there.netns !== place.netns || there.interface !== place.interface))
-      await this.#detach(key, controller);
+    if (there && !isSamePlace(there, place)) await this.#detach(key, controller);
     const port = this.#ports.get(key) ?? this.#openPod(place, podMac(pod));
     try {
       await controller.publish();
@@ -188,11 +201,8 @@ export class Ports {
     this.#unadopted.delete(port.slot);
     for (const fd of unadopted ?? []) addon.close(fd);
     if (!unadopted) await pool.askAll({ type: 'drop', slot: port.slot });
-    try {
-      addon.deleteTap({ name: port.interface, netns: port.netns });
-    } catch (error) {
-      log.debug({ err: error, pod: key }, 'the TAP had gone before');
-    }
+    // A namespace that is gone has taken its TAP along, and another one of that name is not this pod's.
+    if (namespaceOf(port) === port.namespaceId) this.#deleteTap(port);
     this.#slots.remove(key);
     log.info({ pod: key, slot: port.slot }, 'port detached');
     return true;
@@ -205,12 +215,21 @@ export class Ports {
       throw new PortError(507, `no port is free: ${this.#slots.capacity} pods are attached`);
     try {
       const offloads = this.#openTap(slot, name, netns);
-      const port: PodPort = { namespace, pod, netns, interface: name, slot, mac, offloads };
+      const place = { namespace, pod, netns, interface: name };
+      const port: PodPort = { ...place, slot, mac, offloads, namespaceId: namespaceOf(place) };
       this.#ports.set(key, port);
       return port;
     } catch (error) {
       this.#slots.remove(key);
       throw error;
+    }
+  }
+
+  #deleteTap({ interface: name, netns }: PodPort): void {
+    try {
+      this.#parts.addon.deleteTap({ name, netns });
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENODEV') throw error;
     }
   }
 
@@ -238,11 +257,12 @@ export class Ports {
     this.#configured.set(key, wanted);
   }
 
-  #whyNoPod(key: string, controller: Controller): string {
-    const { node } = this.#parts;
-    const pod = controller.desired()?.localPods.get(key);
-    if (pod) return `Pod ${key}: has no status.podIPs`;
-    return `Pod ${key}: no such live pod with spec.nodeName ${node} that has an address and is not on the host network`;
+  #whyNoPod(key: string, controller: Controller): PortError {
+    const desired = controller.desired();
+    if (!desired) return new PortError(503, 'no good cluster state has been read from the store yet');
+    if (desired.localPods.has(key)) return new PortError(404, `Pod ${key}: has no status.podIPs`);
+    const wanted = `a live Pod with spec.nodeName ${this.#parts.node}, off the host network`;
+    return new PortError(404, `Pod ${key}: is not in the store: must be ${wanted}`);
   }
 
   #remember(): void {
@@ -261,6 +281,13 @@ export class Ports {
 }
 
 const keyOf = ({ namespace, pod }: Pick<PortPlace, 'namespace' | 'pod'>) => `${namespace}/${pod}`;
+
+const isSamePlace = (port: PodPort, place: PortPlace): boolean =>
+  port.netns === place.netns && port.interface === place.interface && port.namespaceId === namespaceOf(place);
+
+/** Inode of the namespace that a file stands for; undefined when there is no such file. */
+const namespaceOf = ({ netns }: Pick<PortPlace, 'netns'>): number | undefined =>
+  statSync(netns, { throwIfNoEntry: false })?.ino;
 
 /** Container runtimes switch IPv6 off in new namespaces; where /proc cannot be written, adding the address says so. */
 async function enableIPv6({ netns, interface: name }: PodPort): Promise<void> {

@@ -36,7 +36,10 @@ import { statusOf } from './status.ts';
 import { Underlay } from './underlay.ts';
 
 /** How often routes of the underlay are looked up again. */
-const ROUTES_MS = 30_000;
+const ROUTES_MS = 10_000;
+
+/** How often pods are looked for that went away without a word. */
+const SWEEP_MS = 3_000;
 
 /** Where the API listens unless the configuration says otherwise. */
 const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) =>
@@ -98,10 +101,10 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   memory.view.setUint32(CONTROL_OFFLOADS, offloadBits(offloads), true);
   memory.view.setUint32(CONTROL_MAX_BATCH, maxBatch(), true);
 
+  const portFault = (err: Error) => log.error({ err }, 'a port cannot be taken away');
   const pool = new WorkerPool(addon, memory, {
     died: (_, error) => died(error),
-    failures: (_, failures) =>
-      void ports.failed(failures, controller).catch((err) => log.error({ err }, 'port cannot be taken away')),
+    failures: (_, failures) => void ports.failed(failures, controller).catch(portFault),
   });
   await pool.start(module, config.workers);
 
@@ -168,8 +171,8 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   const api = new Api(
     {
       attach: async (place) => {
-        const port = await ports.attach(place, controller);
-        return { ...port, mac: formatMac(port.mac), mtu: controller.live?.interfaceMtu };
+        const { slot, mac, offloads } = await ports.attach(place, controller);
+        return { ...place, slot, mac: formatMac(mac), mtu: controller.live?.interfaceMtu, offloads };
       },
       detach: (key) => ports.detach(key, controller),
       status,
@@ -188,6 +191,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     void controller.storeChanged();
   });
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);
+  const sweeps = setInterval(() => void ports.sweep(controller).catch(portFault), SWEEP_MS);
   liveness.start();
   pathMtus.start();
   await controller.waitFor(() => controller.live, 10_000);
@@ -208,6 +212,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   return {
     async stop() {
       clearInterval(routes);
+      clearInterval(sweeps);
       controller.stop();
       controller.stop();
       liveness.stop();
