@@ -82,9 +82,11 @@ function decode(record: usize, at: usize, end: usize, linkType: u32, ports: usiz
   // Whatever Ethernet header the outer packet has is not the inner one.
   clearEthernet(record);
   const carried = readTunnel(record, outer, kind);
-  verdict = firstOf(verdict, checkTunnel(outer, kind));
-  if (carried === 0) return verdict;
-  return firstOf(verdict, decodeCarried(record, inner, kind, carried, payloadEnd(outer), isWhole));
+  const opened =
+    carried === 0 ? Verdict.Forward : decodeCarried(record, inner, kind, carried, payloadEnd(outer), isWhole);
+  // A piece of a tunnel packet is well formed whatever is missing behind its end.
+  if (outer.isFragment()) return firstOf(verdict, Verdict.Forward);
+  return firstOf(firstOf(verdict, checkTunnel(outer, kind)), opened);
 }
 
 /** Decodes what stands behind a tunnel header. */
