@@ -5,6 +5,7 @@
  *     forwarded     ──► any rule    ──► table T+1 ──► ow-forward judged by its source, like tunnel traffic
  *     data path     ──► ow-node ──► the node's own processes, or out by the kernel's routes
  */
+import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
@@ -24,6 +25,9 @@ export const nodeTaps = [
 export const FIRST_POD_SLOT = nodeTaps.length;
 
 export const nodeTapMac = (kind: 'node' | 'forward', node: string) => derivedMac('tap', kind, node);
+
+/** Families that this host's kernel has. */
+const families: readonly (4 | 6)[] = existsSync('/proc/sys/net/ipv6') ? [4, 6] : [4];
 
 /** Brings up what a snapshot says of the node; does nothing when that is what is there. */
 export class NodePorts {
@@ -53,9 +57,10 @@ export class NodePorts {
     const outliers = desired.peers
       .flatMap(({ podCIDRs }) => podCIDRs)
       .filter((block) => !desired.clusterCIDRs.some((cluster) => covers(cluster, block)));
+    const has = ({ family }: Address) => families.includes(family);
     const prefixes = [
       ...new Map([...desired.clusterCIDRs, ...outliers].map((one) => [one.text, one])).values(),
-    ];
+    ].filter(({ address }) => has(address));
     const source = (family: 4 | 6): Address | undefined =>
       [...this.#config.underlay.addresses, ...podNetworkAddresses].find(
         (address) => address.family === family,
@@ -64,7 +69,7 @@ export class NodePorts {
       device,
       mac: nodeTapMac(kind, name),
       mtu,
-      addresses: kind === 'node' ? podNetworkAddresses : [],
+      addresses: kind === 'node' ? podNetworkAddresses.filter(has) : [],
       routes: prefixes.map((prefix) => ({
         prefix,
         source: kind === 'node' ? source(prefix.address.family) : undefined,
@@ -75,7 +80,7 @@ export class NodePorts {
 
   async #rules(): Promise<void> {
     const { routeTable, rulePreference } = this.#config.podNetwork;
-    for (const family of [4, 6] as const) {
+    for (const family of families) {
       const lines: string[] = [];
       const there = await ipQuery(['rule show'], family);
       const has = (preference: number) => there.some(({ priority }) => priority === preference);
@@ -100,7 +105,7 @@ export class NodePorts {
     };
     // Loose: other nodes reach this one's pod network address from their underlay addresses.
     await set(`ipv4/conf/${device}/rp_filter`, '2');
-    if (!this.#config.podNetwork.clusterCIDRs.some(({ address }) => address.family === 6)) return;
+    if (!families.includes(6)) return;
     await set(`ipv6/conf/${device}/disable_ipv6`, '0');
     await set(`ipv6/conf/${device}/accept_ra`, '0');
   }

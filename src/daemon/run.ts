@@ -177,7 +177,11 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       detach: (key) => ports.detach(key, controller),
       status,
       metrics: async () => metricsOf(await status()),
-      unhealthy: () => (controller.live ? undefined : (controller.fault ?? 'no tables are live yet')),
+      unhealthy: () => {
+        if (controller.live) return undefined;
+        const reasons = [controller.fault ?? 'no tables are live yet', ...store.state.faults.map(faultText)];
+        return reasons.join('; ');
+      },
     },
     log,
   );

@@ -101,7 +101,8 @@ export class UnderlaySockets {
           slot,
           fd: this.#addon.release(copy),
           kind,
-          receive,
+          // Two readers of one socket would put its datagrams out of order.
+          receive: receive && index === slot % workers,
         });
       }
     }

@@ -111,6 +111,11 @@ items:
     expect(first).toMatch(message);
   });
 
+  it('name what is no JSON in a file that says so', () => {
+    const { faults } = readManifests([{ file: 'a.json', text: 'kind: Pod' }]);
+    expect(faults.map(faultText)).toEqual([expect.stringMatching(/^a\.json: Unexpected token/)]);
+  });
+
   it('may not hold the same object twice', () => {
     const pod = 'kind: Pod\napiVersion: v1\nmetadata: {name: p}\n';
     const { faults } = readManifests([
