@@ -21,6 +21,7 @@ import {
   WORKER_STRIDE,
   WORKERS,
 } from './layout/memory';
+import { TABLES_EPOCH } from './layout/tables';
 
 /** Offset of this worker's region; set by workerInit. */
 export let base: usize = 0;
@@ -66,7 +67,8 @@ export function burstBegin(): bool {
   maxBatch = batch === 0 ? DEFAULT_BATCH : batch;
   headers = base + WORKER_HEADERS;
   headersEnd = base + WORKER_HEADERS_END;
-  return area !== 0;
+  // A daemon that has just taken up its flows has an epoch, but no tables under it yet.
+  return area !== 0 && load<u32>(area, TABLES_EPOCH) === epoch;
 }
 
 /** Room in the header arena until the burst has been transmitted, 64-byte aligned; 0: none left. */
