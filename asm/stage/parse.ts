@@ -237,7 +237,6 @@ function parseIpv6(packet: Packet, l3: u32): void {
   parseTransport(packet, at);
 }
 
-// @ts-expect-error: decorator
 function isExtension(next: u32): bool {
   return (
     next === PROTOCOL_HOP_BY_HOP ||

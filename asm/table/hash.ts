@@ -5,7 +5,6 @@
  * tables come from the cluster's own objects. Flows, whose keys a stranger chooses, mix
  * in a random seed (CONTROL_SEED) first.
  */
-// @ts-expect-error: decorator
 export function hashWords(low: u64, high: u64): u32 {
   let h = (low ^ (high * 0x9e3779b97f4a7c15)) * 0xff51afd7ed558ccd;
   h ^= h >> 32;

@@ -15,18 +15,15 @@ import { PREFIX_KIND, PREFIX_LENGTH, PREFIX_SIZE, PREFIX_TARGET } from '../layou
 import { hashWords } from './hash';
 
 /** Whether the 16 bytes at `address` are an IPv4 address (::ffff:a.b.c.d). */
-// @ts-expect-error: decorator
 export function isMapped(address: usize): bool {
   return load<u64>(address) === 0 && load<u32>(address, 8) === 0xffff0000;
 }
 
 /** Mask of the `n` (0–64) leading bits of eight network-order bytes, as a little-endian u64. */
-// @ts-expect-error: decorator
 function mask64(n: u32): u64 {
   return n === 0 ? 0 : bswap<u64>(u64.MAX_VALUE << (64 - <u64>n));
 }
 
-// @ts-expect-error: decorator
 function slotHash(low: u64, high: u64, length: u32): u32 {
   return hashWords(low, high ^ ((<u64>length) << 32));
 }
@@ -64,7 +61,6 @@ export function prefixPut(
 }
 
 /** The row of a masked prefix, or the free one where it would go. */
-// @ts-expect-error: decorator
 function slotFor(base: usize, mask: u32, low: u64, high: u64, length: u32): usize {
   let slot = slotHash(low, high, length) & mask;
   let row = base + slot * PREFIX_SIZE;

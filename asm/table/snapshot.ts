@@ -45,7 +45,6 @@ import {
 import { hashWords } from './hash';
 import { isMapped, prefixFind, prefixPut } from './prefix';
 
-// @ts-expect-error: decorator
 function word64(low: u32, high: u32): u64 {
   return <u64>low | ((<u64>high) << 32);
 }
@@ -151,7 +150,6 @@ export function endpointPut(
 }
 
 /** Absolute offset of the endpoint row of the 16 bytes at `address`, 0: no endpoint. */
-// @ts-expect-error: decorator
 export function endpointFind(area: usize, address: usize): usize {
   const low = load<u64>(address);
   const high = load<u64>(address, 8);
@@ -269,7 +267,6 @@ export function peerPut(area: usize, a0: u32, a1: u32, a2: u32, a3: u32, kind: u
 }
 
 /** Absolute offset of the peer row of the 16 bytes at `address`, 0: unknown. */
-// @ts-expect-error: decorator
 export function peerFind(area: usize, address: usize): usize {
   const low = load<u64>(address);
   const high = load<u64>(address, 8);
@@ -286,7 +283,6 @@ export function peerFind(area: usize, address: usize): usize {
 }
 
 /** Absolute offset of a tunnel's row, 0 when there is none of that number. */
-// @ts-expect-error: decorator
 export function tunnelRow(area: usize, tunnel: u32): u32 {
   return tunnel < load<u32>(area, TABLES_TUNNELS_COUNT)
     ? load<u32>(area, TABLES_TUNNELS) + tunnel * TUNNEL_SIZE
@@ -294,7 +290,6 @@ export function tunnelRow(area: usize, tunnel: u32): u32 {
 }
 
 /** Absolute offset of a port's row, 0 when there is none of that number. */
-// @ts-expect-error: decorator
 export function portRow(area: usize, port: u32): u32 {
   return port < load<u32>(area, TABLES_PORTS_COUNT) ? load<u32>(area, TABLES_PORTS) + port * PORT_SIZE : 0;
 }

@@ -4,50 +4,42 @@
  */
 
 /** Writes the IPv4 address `ip` (four bytes as loaded) as 16 bytes at `p`. */
-// @ts-expect-error: decorator
 export function storeMapped(p: usize, ip: u32): void {
   store<u64>(p, 0);
   store<u64>(p, 0xffff0000 | ((<u64>ip) << 32), 8);
 }
 
 /** Copies the 16 bytes at `from` to `to`. */
-// @ts-expect-error: decorator
 export function copyAddress(to: usize, from: usize): void {
   v128.store(to, v128.load(from));
 }
 
-// @ts-expect-error: decorator
 export function isSameAddress(a: usize, b: usize): bool {
   return load<u64>(a) === load<u64>(b) && load<u64>(a, 8) === load<u64>(b, 8);
 }
 
 /** fe80::/10 at `p`. */
-// @ts-expect-error: decorator
 export function isLinkLocal(p: usize): bool {
   return (load<u16>(p) & 0xc0ff) === 0x80fe;
 }
 
-// @ts-expect-error: decorator
 export function isUnspecified(p: usize): bool {
   return (load<u64>(p) | load<u64>(p, 8)) === 0;
 }
 
 /** A source that no routed packet may carry: 0/8, 127/8, 224/3 (RFC 1122 §3.2.1.3). `ip` as loaded. */
-// @ts-expect-error: decorator
 export function isMartianSource4(ip: u32): bool {
   const first = ip & 0xff;
   return first === 0 || first === 127 || first >= 224;
 }
 
 /** A destination that no routed packet may carry: 0/8, 127/8, 240/4; groups are told apart before. */
-// @ts-expect-error: decorator
 export function isMartianDestination4(ip: u32): bool {
   const first = ip & 0xff;
   return first === 0 || first === 127 || first >= 240;
 }
 
 /** ::, ::1, ff00::/8, or IPv4-mapped on the wire, at `p` (RFC 4291 §2.5, RFC 4942 §2.2). */
-// @ts-expect-error: decorator
 export function isMartian6(p: usize): bool {
   const low = load<u64>(p);
   const high = load<u64>(p, 8);

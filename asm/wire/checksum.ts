@@ -12,13 +12,11 @@
  */
 
 /** A 16-bit number in memory order. */
-// @ts-expect-error: decorator
 export function word(value: u32): u64 {
   return <u64>(((value & 0xff) << 8) | ((value >> 8) & 0xff));
 }
 
 /** Folds all carries: 16 bits, 0 only if every summand was 0. */
-// @ts-expect-error: decorator
 export function fold(sum: u64): u32 {
   let s = (sum >> 32) + (sum & 0xffffffff);
   s = (s >> 32) + (s & 0xffffffff);
@@ -28,19 +26,16 @@ export function fold(sum: u64): u32 {
 }
 
 /** The checksum that makes a region of this sum add up to 0xffff. */
-// @ts-expect-error: decorator
 export function complement(sum: u64): u32 {
   return fold(sum) ^ 0xffff;
 }
 
 /** The checksum field after one 16-bit word has changed (RFC 1624 eqn. 3); all in memory order. */
-// @ts-expect-error: decorator
 export function updated16(field: u32, before: u32, after: u32): u32 {
   return complement(<u64>(field ^ 0xffff) + <u64>(before ^ 0xffff) + <u64>after);
 }
 
 /** The checksum field after one 32-bit word has changed; all in memory order. */
-// @ts-expect-error: decorator
 export function updated32(field: u32, before: u32, after: u32): u32 {
   return complement(<u64>(field ^ 0xffff) + <u64>~before + <u64>after);
 }
@@ -100,7 +95,6 @@ export function sumReference(p: usize, n: u32): u64 {
  * Sum of the pseudo-header: addresses at `p` (both, `bytes` long together, adjacent), the
  * protocol and the transport length (RFC 793 §3.1, RFC 8200 §8.1).
  */
-// @ts-expect-error: decorator
 export function pseudoSum(p: usize, bytes: u32, protocol: u32, length: u32): u64 {
   let s = <u64>load<u32>(p) + <u64>load<u32>(p, 4);
   if (bytes === 32) {

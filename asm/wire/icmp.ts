@@ -57,7 +57,6 @@ export class Icmp {
 }
 
 /** An error, which quotes the packet that caused it (RFC 1122 §3.2.2, RFC 4443 §2.1). */
-// @ts-expect-error: decorator
 export function isIcmpv4Error(type: u32): bool {
   return (
     type === ICMP_UNREACHABLE ||
