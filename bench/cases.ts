@@ -1,0 +1,317 @@
+// What is measured: each case is one call that WebAssembly and C make over the same memory.
+import { FRAME_HEADROOM, WORKER_DATAGRAM_ARENA, WORKER_FRAME_ARENA } from '../asm/layout/memory.ts';
+import { tunnelHeader } from '../src/dataplane/tunnel-header.ts';
+import { type Burst, type Merged, socketBurst, tapBurst } from './burst.ts';
+import { ethernetFrame, type Flow, tapFrame, tcpHeaders, tcpPacket, udpPacket } from './frames.ts';
+import { burstOutput, type Output, pendingOutput, rowsOutput } from './output.ts';
+import type { Twin } from './twin.ts';
+import { PODS, podAddress, podMac, World, type WorldOptions } from './world.ts';
+
+export interface Case {
+  readonly name: string;
+  /** What one unit of the result is. */
+  readonly unit: 'packet' | 'sum';
+  /** Units in one call. */
+  readonly units: number;
+  /** Bytes in one unit, where bytes are what costs. */
+  readonly bytes?: number;
+  /** Once, before the first call. */
+  begin(): void;
+  /** Untimed, before each call. */
+  prepare(): void;
+  wasm(): number;
+  c(): number;
+  avx2?: (() => number) | undefined;
+  /** What the call that returned `result` left behind. */
+  output(result: number): Output;
+  readonly world: World;
+}
+
+/** Cases with one world in common, made when their turn comes. */
+export interface Group {
+  readonly title: string;
+  cases(twin: Twin): Case[];
+}
+
+const FRAME = 64;
+const VECTOR = PODS;
+/** Datagrams in each message of an ingress burst. */
+const MERGED = 8;
+const CHECKSUM_SIZES = [20, 40, 64, 128, 256, 576, 1460, 9000, 65_535];
+const SUPERFRAME = 61_000;
+
+export const groups: readonly Group[] = [
+  { title: 'Checksum', cases: checksums },
+  { title: 'Stages, 64-byte frames', cases: stages },
+  { title: 'Encapsulation', cases: encapsulations },
+  { title: 'Whole way, 64-byte frames', cases: wholeWays },
+  { title: 'Superframes', cases: superframes },
+];
+
+function checksums(twin: Twin): Case[] {
+  const world = new World({ encapsulation: 'geneve' }, twin);
+  const at = world.base + WORKER_DATAGRAM_ARENA;
+  world.memory.bytes.set(
+    Uint8Array.from({ length: 1 << 18 }, (_, i) => (i * 131 + (i >> 8)) & 0xff),
+    at,
+  );
+  return CHECKSUM_SIZES.map((bytes): Case => {
+    // Odd strides meet every alignment.
+    const stride = bytes + 3;
+    const count = Math.max(2, Math.floor(65_536 / stride));
+    return {
+      name: `${bytes} bytes`,
+      unit: 'sum',
+      units: count,
+      bytes,
+      world,
+      begin() {},
+      prepare() {},
+      wasm: () => world.stages.sums(at, bytes, stride, count),
+      c: () => twin.sums(at, bytes, stride, count),
+      avx2: twin.sumsAvx2 && (() => twin.sumsAvx2?.(at, bytes, stride, count) ?? 0),
+      output: () => new Map(),
+    };
+  });
+}
+
+function stages(twin: Twin): Case[] {
+  const world = new World({ encapsulation: 'geneve' }, twin);
+  const set = world.egressSet(0);
+  const stage = (name: string, wasm: () => number, c: () => number, family: 4 | 6 = 4): Case => ({
+    name,
+    unit: 'packet',
+    units: VECTOR,
+    world,
+    begin() {
+      // A single stage starts from the rows of a burst that went the whole way.
+      const burst = tapBurst(world, podFrames(world, VECTOR, family));
+      burst.restore();
+      world.dataPath.egress(burst.count);
+      burst.restore();
+      world.stages.begin();
+      twin.begin();
+      world.stages.parse(VECTOR);
+    },
+    prepare() {},
+    wasm,
+    c,
+    output: () => rowsOutput(world, VECTOR),
+  });
+  return [
+    stage(
+      'parse, IPv4 and UDP',
+      () => world.stages.parse(VECTOR),
+      () => twin.parse(VECTOR),
+    ),
+    stage(
+      'parse, IPv6 and UDP',
+      () => world.stages.parse(VECTOR),
+      () => twin.parse(VECTOR),
+      6,
+    ),
+    stage(
+      'flow hit',
+      () => world.stages.track(VECTOR),
+      () => twin.track(VECTOR),
+    ),
+    stage(
+      'policy cell',
+      () => world.stages.cells(VECTOR, set),
+      () => twin.cells(VECTOR, set),
+    ),
+    stage(
+      'endpoint look-up',
+      () => world.stages.endpoints(VECTOR),
+      () => twin.endpoints(VECTOR),
+    ),
+    stage(
+      'route look-up',
+      () => world.stages.routes(VECTOR),
+      () => twin.routes(VECTOR),
+    ),
+  ];
+}
+
+const tunnels: readonly (readonly [string, WorldOptions])[] = [
+  ['GENEVE', { encapsulation: 'geneve' }],
+  ['GENEVE, IP payload', { encapsulation: 'geneve', payload: 'ip' }],
+  ['VXLAN', { encapsulation: 'vxlan' }],
+  ['IPIP over IPv4', { encapsulation: 'ipip' }],
+  ['IPIP over IPv6', { encapsulation: 'ipip', underlay: 'ipv6' }],
+];
+
+function encapsulations(twin: Twin): Case[] {
+  return tunnels.map(([name, options]): Case => {
+    const world = new World(options, twin);
+    const burst = tapBurst(world, podFrames(world, VECTOR, 4));
+    const frames = [WORKER_FRAME_ARENA, VECTOR * (FRAME_HEADROOM + 128)] as const;
+    return {
+      name: `encap, ${name}`,
+      unit: 'packet',
+      units: VECTOR,
+      world,
+      begin() {
+        burst.restore();
+        world.dataPath.egress(burst.count);
+        world.stages.begin();
+        twin.begin();
+      },
+      prepare() {},
+      wasm: () => world.stages.encap(VECTOR, world.tunnelNumber),
+      c: () => twin.encap(VECTOR, world.tunnelNumber),
+      output: (rows) => pendingOutput(world, rows, frames),
+    };
+  });
+}
+
+function wholeWays(twin: Twin): Case[] {
+  const cases = tunnels.flatMap(([name, options]) => {
+    const world = new World(options, twin);
+    return [
+      egressCase(`egress, ${name}, ${VECTOR} flows`, world, podFrames(world, VECTOR, 4), VECTOR),
+      ingressCase(`ingress, ${name}, ${VECTOR} flows`, world, peerMessages(world, VECTOR, 4), VECTOR),
+    ];
+  });
+  const world = new World({ encapsulation: 'geneve' }, twin);
+  return [
+    ...cases,
+    egressCase('egress, GENEVE, 1 flow', world, podFrames(world, 1, 4), VECTOR),
+    ingressCase('ingress, GENEVE, 1 flow', world, peerMessages(world, 1, 4), VECTOR),
+    egressCase('egress, GENEVE, IPv6, 128 flows', world, podFrames(world, VECTOR, 6), VECTOR),
+    ingressCase('ingress, GENEVE, IPv6, 128 flows', world, peerMessages(world, VECTOR, 6), VECTOR),
+    redecided(
+      egressCase('egress, GENEVE, every flow decided anew', world, podFrames(world, VECTOR, 4), VECTOR),
+    ),
+    redecided(
+      ingressCase('ingress, GENEVE, every flow decided anew', world, peerMessages(world, VECTOR, 4), VECTOR),
+    ),
+  ];
+}
+
+function superframes(twin: Twin): Case[] {
+  return tunnels
+    .filter(([, { underlay }]) => underlay !== 'ipv6')
+    .flatMap(([name, options]) => {
+      const world = new World(options, twin);
+      const flow = flowOf(0, 4);
+      const headers = tcpHeaders(flow);
+      const size = world.mtu - headers;
+      const whole = tcpPacket(flow, headers + SUPERFRAME, 1);
+      const frame = tapFrame(ethernetFrame(world.desired.node.routerMac, podMac(0), whole), { size, flow });
+      const segments = Math.ceil(SUPERFRAME / size);
+
+      const back = reversed(flow);
+      const datagrams = Array.from({ length: 40 }, (_, i) =>
+        encapsulated(world, tcpPacket(back, headers + size, 1 + i * size)),
+      );
+      return [
+        egressCase(`segment, ${name}, TCP`, world, [{ port: world.port(0), bytes: frame }], segments),
+        ingressCase(`coalesce, ${name}, TCP`, world, [datagrams], datagrams.length),
+      ];
+    });
+}
+
+// ---- traffic ---------------------------------------------------------------------------------------
+
+/** Flow number i: from a pod of node-1 to one of node-2. */
+const flowOf = (i: number, family: 4 | 6): Flow => ({
+  source: podAddress(1, i % PODS, family),
+  destination: podAddress(2, (i * 7) % PODS, family),
+  sport: 40_000 + i,
+  dport: 5_000 + (i % 100),
+});
+
+const reversed = ({ source, destination, sport, dport }: Flow): Flow => ({
+  source: destination,
+  destination: source,
+  sport: dport,
+  dport: sport,
+});
+
+/** A vector of small frames from this many flows in turn. */
+function podFrames(world: World, flows: number, family: 4 | 6) {
+  const bytes = family === 4 ? FRAME - 14 : FRAME + 6;
+  return Array.from({ length: VECTOR }, (_, i) => {
+    const packet = udpPacket(flowOf(i % flows, family), bytes);
+    const pod = i % flows;
+    return {
+      port: world.port(pod),
+      bytes: tapFrame(ethernetFrame(world.desired.node.routerMac, podMac(pod), packet)),
+    };
+  });
+}
+
+/** The answers to them, as the peer sends them. */
+function peerMessages(world: World, flows: number, family: 4 | 6): Merged[] {
+  const bytes = family === 4 ? FRAME - 14 : FRAME + 6;
+  return Array.from({ length: VECTOR / MERGED }, (_, i) =>
+    Array.from({ length: MERGED }, (_, j) =>
+      encapsulated(world, udpPacket(reversed(flowOf((i * MERGED + j) % flows, family)), bytes)),
+    ),
+  );
+}
+
+/** A packet inside the peer's tunnel, from the first byte that our socket sees. */
+function encapsulated(world: World, packet: Uint8Array): Uint8Array {
+  const { encapsulation, family } = world.tunnel;
+  const header = tunnelHeader(world.tunnel, world.config);
+  const ethernet = ethernetFrame(world.desired.node.routerMac, world.tunnel.peer.routerMac, packet);
+  if (encapsulation === 'ipip') {
+    // Raw IPv4 sockets see the outer header, raw IPv6 sockets do not.
+    if (family === 6) return packet;
+    header[9] = packet[0] === 0x45 ? 4 : 41;
+    return Buffer.concat([header, packet]);
+  }
+  if (encapsulation === 'vxlan' || world.config.geneve.payload === 'ethernet')
+    return Buffer.concat([header, ethernet]);
+  new DataView(header.buffer).setUint16(2, packet[0] === 0x45 ? 0x0800 : 0x86dd);
+  return Buffer.concat([header, packet]);
+}
+
+// ---- whole bursts ------------------------------------------------------------------------------------
+
+type Frames = Parameters<typeof tapBurst>[1];
+
+const egressCase = (name: string, world: World, frames: Frames, packets: number): Case =>
+  burstCase(name, world, tapBurst(world, frames), packets, 'egress');
+
+const ingressCase = (name: string, world: World, messages: readonly Merged[], packets: number): Case =>
+  burstCase(name, world, socketBurst(world, messages), packets, 'ingress');
+
+function burstCase(
+  name: string,
+  world: World,
+  burst: Burst,
+  packets: number,
+  direction: 'egress' | 'ingress',
+): Case {
+  return {
+    name,
+    unit: 'packet',
+    units: packets,
+    world,
+    begin() {
+      // Makes the flows, so that every later burst hits them.
+      burst.restore();
+      world.dataPath[direction](burst.count);
+    },
+    prepare: burst.restore,
+    wasm: () => world.dataPath[direction](burst.count),
+    c: () => world.twin[direction](burst.count),
+    output: (messages) => burstOutput(world, messages),
+  };
+}
+
+/** The same under tables that are new each time: route and policy are looked up for every packet. */
+function redecided(one: Case): Case {
+  let epoch = 2;
+  return {
+    ...one,
+    prepare() {
+      one.prepare();
+      epoch += 2;
+      one.world.setEpoch(epoch);
+    },
+  };
+}
