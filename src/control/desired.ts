@@ -157,7 +157,7 @@ export function desiredOf(cluster: Cluster, config: Config): Desired {
 }
 
 /** MAC of a node's router unless it is configured: every node derives it from the name alike. */
-export const routerMac = (node: string): Mac => derivedMac('router', node);
+const routerMac = (node: string): Mac => derivedMac('router', node);
 
 /** MAC of a pod's interface: the same wherever and whenever it is attached, for neighbours may have it cached. */
 export const podMac = ({ addresses }: Pod): Mac =>
