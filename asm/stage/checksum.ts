@@ -6,7 +6,7 @@ import { countStat } from '../table/counters';
 import { complement, fold, pseudoSum, sum } from '../wire/checksum';
 import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
 import { TCP_CHECKSUM } from '../wire/tcp';
-import { UDP_CHECKSUM } from '../wire/udp';
+import { UDP_CHECKSUM, Udp } from '../wire/udp';
 
 /** No TCP or UDP, or a fragment: there is none to check. */
 export const CHECKSUM_NONE: u32 = 0;
@@ -29,6 +29,12 @@ export function checksumField(protocol: u32): u32 {
   return protocol === PROTOCOL_TCP ? TCP_CHECKSUM : protocol === PROTOCOL_UDP ? UDP_CHECKSUM : 0;
 }
 
+/** Bytes that the transport checksum covers: a UDP datagram may end before its IP packet does. */
+export function checksumLength(packet: Packet): u32 {
+  const length = packet.end() - packet.l4();
+  return packet.protocol() === PROTOCOL_UDP ? min(length, Udp.at(packet.transport()).length()) : length;
+}
+
 /** Verifies the transport checksum: one of CHECKSUM_*. */
 export function checksumState(packet: Packet): u32 {
   const field = checksumField(packet.protocol());
@@ -36,8 +42,7 @@ export function checksumState(packet: Packet): u32 {
   const transport = packet.transport();
   const value = <u32>load<u16>(transport + field);
   if (value === 0 && field === UDP_CHECKSUM) return CHECKSUM_ZERO;
-  let length = packet.end() - packet.l4();
-  if (field === UDP_CHECKSUM) length = min(length, <u32>bswap<u16>(load<u16>(transport, 4)));
+  const length = checksumLength(packet);
   const pseudo = pseudoOf(packet, length);
   if (fold(pseudo + sum(transport, length)) === 0xffff) return CHECKSUM_OK;
   return value === fold(pseudo) ? CHECKSUM_PARTIAL : CHECKSUM_BAD;
@@ -47,6 +52,6 @@ export function checksumState(packet: Packet): u32 {
 export function completePartial(start: usize, bytes: u32, offset: u32): void {
   const value = complement(sum(start, bytes));
   // A UDP checksum of zero means that there is none (RFC 768).
-  store<u16>(start + offset, <u16>(value === 0 ? 0xffff : value));
+  store<u16>(start + offset, <u16>(value === 0 && offset === UDP_CHECKSUM ? 0xffff : value));
   countStat(STAT_CHECKSUMS_COMPLETED, 1);
 }

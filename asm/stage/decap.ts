@@ -13,6 +13,7 @@ import {
   SOCKET_GENEVE,
   SOCKET_IPIP4,
   SOCKET_IPIP6_4,
+  SOCKET_NONE,
   SOCKET_VXLAN,
   TUNNEL_GENEVE,
   TUNNEL_IPIP,
@@ -42,7 +43,10 @@ export function tunnelOf(packet: Packet, datagram: usize, kind: u32): u32 {
   }
   const encapsulation =
     kind === SOCKET_VXLAN ? TUNNEL_VXLAN : kind === SOCKET_GENEVE ? TUNNEL_GENEVE : TUNNEL_IPIP;
-  const tunnel = <u32>load<u16>(peer + ((encapsulation - 1) << 1), PEER_TUNNELS);
+  const tunnel =
+    kind === SOCKET_NONE
+      ? NO_ENDPOINT_TUNNEL
+      : <u32>load<u16>(peer + ((encapsulation - 1) << 1), PEER_TUNNELS);
   if (tunnel === NO_ENDPOINT_TUNNEL) packet.setVerdict(Verdict.WrongEncapsulation);
   return tunnel;
 }
@@ -129,7 +133,10 @@ export function checkGeneve(p: usize, bytes: u32): Verdict {
   if (critical) return Verdict.GeneveCriticalOption;
   if (geneve.isOam()) return Verdict.GeneveOam;
   const protocol = geneve.protocol();
-  return protocol === ETHERTYPE_TEB || protocol === ETHERTYPE_IPV4 || protocol === ETHERTYPE_IPV6
+  if (protocol === ETHERTYPE_TEB) return Verdict.InProgress;
+  if (protocol !== ETHERTYPE_IPV4 && protocol !== ETHERTYPE_IPV6) return Verdict.GeneveProtocol;
+  const version: u32 = protocol === ETHERTYPE_IPV4 ? 4 : 6;
+  return end === bytes || Ipv6.at(p + end).version() === version
     ? Verdict.InProgress
     : Verdict.GeneveProtocol;
 }

@@ -26,13 +26,20 @@ import { transmitFits } from '../transmit/pending';
 import { Verdict } from '../verdict';
 import { isSameAddress } from '../wire/address';
 import { ETHERNET_LEN } from '../wire/ethernet';
-import { Ipv4 } from '../wire/ipv4';
+import { IPV4_MIN_MTU, Ipv4 } from '../wire/ipv4';
 import { Ipv6 } from '../wire/ipv6';
 import { PROTOCOL_TCP } from '../wire/protocol';
 import { TCP_CHECKSUM } from '../wire/tcp';
 import { VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_NEEDS_CSUM, Vnet } from '../wire/vnet';
 import { area, headersAlloc, offloads } from '../worker';
-import { CHECKSUM_NONE, CHECKSUM_PARTIAL, checksumField, checksumState, completePartial } from './checksum';
+import {
+  CHECKSUM_NONE,
+  CHECKSUM_PARTIAL,
+  checksumField,
+  checksumLength,
+  checksumState,
+  completePartial,
+} from './checksum';
 import { coalesce, coalesceClose, mayCoalesce } from './coalesce';
 import { encap } from './encap';
 import { etherAddress, etherWrite } from './ether';
@@ -60,7 +67,8 @@ export function forwardFromPort(packet: Packet): void {
   const mtu: u32 = isTunnel ? load<u32>(tunnel, TUNNEL_MTU) : <u32>load<u16>(to, PORT_MTU);
   const isRouted =
     <u32>load<u8>(from, PORT_KIND) === PORT_POD && (isTunnel || <u32>load<u8>(to, PORT_KIND) === PORT_POD);
-  if (isRouted && packet.ttl() <= 1) {
+  // What needs no hop here may still have none (RFC 2003 §3.1).
+  if (packet.ttl() <= (isRouted ? 1 : 0)) {
     packet.setVerdict(Verdict.TtlExpired);
     return;
   }
@@ -70,6 +78,10 @@ export function forwardFromPort(packet: Packet): void {
   if (isTooLong && (packet.has(PACKET_IS_DF) || !isTunnel || size !== 0)) {
     packet.setMtu(mtu);
     packet.setVerdict(Verdict.MtuExceeded);
+    return;
+  }
+  if (isTooLong && mtu < IPV4_MIN_MTU) {
+    packet.setVerdict(Verdict.Unsplittable);
     return;
   }
   if (isRouted) decrementTtl(packet);
@@ -148,7 +160,7 @@ export function forwardFromTunnel(packet: Packet): void {
     return;
   }
   if (state === CHECKSUM_PARTIAL) {
-    completePartial(packet.transport(), packet.end() - packet.l4(), checksumField(packet.protocol()));
+    completePartial(packet.transport(), checksumLength(packet), checksumField(packet.protocol()));
   }
   const sent = mayCoalesce(packet, state) ? coalesce(packet, port) : toPortAlone(packet, port);
   packet.setVerdict(sent ? Verdict.Forward : Verdict.BurstFull);

@@ -28,7 +28,7 @@ import { endpointFind, portRow, tunnelRow } from '../table/snapshot';
 import { messagePush, messageToPort } from '../transmit/message';
 import { transmitFits } from '../transmit/pending';
 import { Verdict } from '../verdict';
-import { copyAddress, isSameAddress, isUnspecified, storeMapped } from '../wire/address';
+import { copyAddress, isLinkLocal, isSameAddress, isUnspecified, storeMapped } from '../wire/address';
 import { ARP_LEN, ARP_REPLY, ARP_REQUEST, Arp } from '../wire/arp';
 import { complement, fold, pseudoSum, sum } from '../wire/checksum';
 import { ETHERNET_LEN, ETHERTYPE_ARP, ETHERTYPE_IPV6, Ethernet } from '../wire/ethernet';
@@ -89,6 +89,20 @@ function isAnswered(packet: Packet, target: usize, gateway: usize, node: usize):
   return endpoint !== 0 && <u32>load<u16>(endpoint, ENDPOINT_PORT) !== NO_PORT;
 }
 
+/** Whether the address that asks is one of the pod's or the peer's: InProgress, or why not. */
+function senderVerdict(packet: Packet): Verdict {
+  const sender = endpointFind(area, packet.source());
+  if (packet.tunnel() !== NO_TUNNEL) {
+    return belongsToPeer(packet.source(), sender, packet.tunnel())
+      ? Verdict.InProgress
+      : Verdict.InnerSourceSpoofed;
+  }
+  const isPod = <u32>load<u8>(portRow(area, packet.slot()), PORT_KIND) === PORT_POD;
+  return isPod && (sender === 0 || <u32>load<u16>(sender, ENDPOINT_PORT) !== packet.slot())
+    ? Verdict.SourceSpoofed
+    : Verdict.InProgress;
+}
+
 function arp(packet: Packet): Verdict {
   const request = Arp.at(packet.data() + packet.l3());
   if (
@@ -102,15 +116,8 @@ function arp(packet: Packet): Verdict {
   if (!isOwnMac(packet)) return Verdict.SourceSpoofed;
   storeMapped(packet.source(), request.senderIp());
   storeMapped(packet.destination(), request.targetIp());
-  const sender = endpointFind(area, packet.source());
-  if (packet.tunnel() !== NO_TUNNEL) {
-    if (!belongsToPeer(packet.source(), sender, packet.tunnel())) return Verdict.InnerSourceSpoofed;
-  } else if (
-    <u32>load<u8>(portRow(area, packet.slot()), PORT_KIND) === PORT_POD &&
-    (sender === 0 || <u32>load<u16>(sender, ENDPOINT_PORT) !== packet.slot())
-  ) {
-    return Verdict.SourceSpoofed;
-  }
+  const verdict = senderVerdict(packet);
+  if (verdict !== Verdict.InProgress) return verdict;
   if (!isAnswered(packet, packet.destination(), area + TABLES_GATEWAY4, area + TABLES_NODE4))
     return Verdict.ArpIgnored;
   const frame = replyBegin(packet, ETHERTYPE_ARP, ARP_LEN);
@@ -127,6 +134,16 @@ function arp(packet: Packet): Verdict {
   return replySend(packet, frame, ETHERNET_LEN + ARP_LEN);
 }
 
+/** Whether options fill the bytes from `at` to `end`, none of them empty (RFC 4861 §4.6). */
+function areOptionsWhole(at: usize, end: usize): bool {
+  while (at + 2 <= end) {
+    const bytes = (<u32>load<u8>(at, 1)) << 3;
+    if (bytes === 0) return false;
+    at += bytes;
+  }
+  return at === end;
+}
+
 function solicitation(packet: Packet): Verdict {
   const ip = Ipv6.at(packet.ip());
   const p = packet.transport();
@@ -139,11 +156,15 @@ function solicitation(packet: Packet): Verdict {
     bytes < NEIGHBOR_LEN ||
     Icmp.at(p).type() !== NEIGHBOR_SOLICITATION ||
     isUnspecified(packet.source()) ||
+    !areOptionsWhole(p + NEIGHBOR_LEN, p + bytes) ||
     fold(pseudoSum(packet.ip() + 8, 32, PROTOCOL_ICMPV6, bytes) + sum(p, bytes)) !== 0xffff
   ) {
     return Verdict.NdIgnored;
   }
   if (!isOwnMac(packet)) return Verdict.SourceSpoofed;
+  // A link-local address says nothing beyond its link.
+  const verdict = isLinkLocal(packet.source()) ? Verdict.InProgress : senderVerdict(packet);
+  if (verdict !== Verdict.InProgress) return verdict;
   const target = Neighbor.at(p).target();
   if (!isAnswered(packet, target, area + TABLES_GATEWAY6, area + TABLES_NODE6)) return Verdict.NdIgnored;
   const total = ETHERNET_LEN + IPV6_LEN + NEIGHBOR_ADVERTISEMENT_LEN;

@@ -7,6 +7,8 @@
 import { complement, fold, sum, updated16 } from './checksum';
 
 export const IPV4_LEN: u32 = 20;
+/** What every link carries whole (RFC 791 §3.2): the longest header and eight bytes. */
+export const IPV4_MIN_MTU: u32 = 68;
 
 /** View of an IPv4 header. Valid where IPV4_LEN bytes are and headerLength() of them, too. */
 @unmanaged

@@ -25,7 +25,14 @@ import {
   TUNNEL_VXLAN,
 } from '../../asm/layout/tables.ts';
 import { be, concat, ethernet, geneve, ip, ipv4, ipv6, vxlan } from '../support/packets.ts';
-import { type DatagramIn, type FrameIn, type NodeOptions, type PortSpec, type Tables, TestNode } from './harness.ts';
+import {
+  type DatagramIn,
+  type FrameIn,
+  type NodeOptions,
+  type PortSpec,
+  type Tables,
+  TestNode,
+} from './harness.ts';
 
 export type Encapsulation = 'vxlan' | 'geneve' | 'geneve-ip' | 'ipip';
 
@@ -61,7 +68,8 @@ export const portMac = (node: number, port: number) => `02:00:00:0${node}:00:0${
 export const pod4 = (node: number, port: number) => `10.244.${node}.${port}`;
 export const pod6 = (node: number, port: number) => `fd00:244:${node}::${port}`;
 export const pod = (family: 4 | 6, node: number, port: number) => (family === 4 ? pod4 : pod6)(node, port);
-export const underlay = (family: 4 | 6, node: number) => (family === 4 ? `192.0.2.${node}` : `2001:db8::${node}`);
+export const underlay = (family: 4 | 6, node: number) =>
+  family === 4 ? `192.0.2.${node}` : `2001:db8::${node}`;
 
 const other = (node: number) => 3 - node;
 
@@ -76,15 +84,33 @@ export function templateOf(node: number, options: ClusterOptions): Uint8Array {
   }
   const between = { src: underlay(family, node), dst: underlay(family, other(node)) };
   if (family === 6) return ipv6({ ...between, protocol: 0, tos: dscp * 4 }, new Uint8Array());
-  return concat(be(0x45, 1), be(dscp * 4, 1), be(0, 2), be(0, 2), be(0x4000, 2), be(64, 1), be(0, 3), ip(between.src), ip(between.dst));
+  return concat(
+    be(0x45, 1),
+    be(dscp * 4, 1),
+    be(0, 2),
+    be(0, 2),
+    be(0x4000, 2),
+    be(64, 1),
+    be(0, 3),
+    ip(between.src),
+    ip(between.dst),
+  );
 }
 
 export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
-  const { encapsulation = 'vxlan', underlay: family = 4, vni = VNI, geneveOptions, dscp = 0, podMtu = 1450 } = options;
+  const {
+    encapsulation = 'vxlan',
+    underlay: family = 4,
+    vni = VNI,
+    geneveOptions,
+    dscp = 0,
+    podMtu = 1450,
+  } = options;
   const peer = other(node);
   const outerIp = family === 4 ? 20 : 40;
   const overhead = outerIp + OVERHEAD[encapsulation] + (geneveOptions?.length ?? 0);
-  const kind = encapsulation === 'vxlan' ? TUNNEL_VXLAN : encapsulation === 'ipip' ? TUNNEL_IPIP : TUNNEL_GENEVE;
+  const kind =
+    encapsulation === 'vxlan' ? TUNNEL_VXLAN : encapsulation === 'ipip' ? TUNNEL_IPIP : TUNNEL_GENEVE;
   const shape =
     encapsulation === 'geneve-ip' ? TUNNEL_IS_GENEVE_IP : encapsulation === 'ipip' ? 0 : TUNNEL_IS_ETHERNET;
   const identity = (address: string) => options.identities?.[address] ?? 0;
@@ -94,7 +120,9 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
     mtu: podMtu,
     ...options.ports?.[slot],
   });
-  const pods = [2, 3].flatMap((slot) => [pod4(node, slot), pod6(node, slot)].map((address) => ({ address, slot })));
+  const pods = [2, 3].flatMap((slot) =>
+    [pod4(node, slot), pod6(node, slot)].map((address) => ({ address, slot })),
+  );
   const own = [pod4(node, 1), pod6(node, 1), underlay(4, node), underlay(6, node)];
   return {
     routerMac: routerMac(node),
@@ -104,7 +132,12 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
     node6: pod6(node, 1),
     nodePort: 0,
     endpoints: [
-      ...pods.map(({ address, slot }) => ({ address, port: slot, mac: portMac(node, slot), identity: identity(address) })),
+      ...pods.map(({ address, slot }) => ({
+        address,
+        port: slot,
+        mac: portMac(node, slot),
+        identity: identity(address),
+      })),
       ...own.map((address) => ({ address, port: 0, isNode: true })),
       ...[underlay(4, peer), underlay(6, peer), pod4(peer, 1), pod6(peer, 1)].map((address) => ({
         address,
@@ -112,7 +145,11 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
         tunnel: 0,
       })),
       ...[2, 3].flatMap((slot) =>
-        [pod4(peer, slot), pod6(peer, slot)].map((address) => ({ address, tunnel: 0, identity: identity(address) })),
+        [pod4(peer, slot), pod6(peer, slot)].map((address) => ({
+          address,
+          tunnel: 0,
+          identity: identity(address),
+        })),
       ),
     ],
     routes: [
@@ -194,7 +231,10 @@ export function tunnelled(node: number, packet: Uint8Array, options: ClusterOpti
 }
 
 /** Socket at which such a datagram arrives. */
-export function socketOf(packet: Uint8Array, { encapsulation = 'vxlan', underlay: family = 4 }: ClusterOptions = {}): number {
+export function socketOf(
+  packet: Uint8Array,
+  { encapsulation = 'vxlan', underlay: family = 4 }: ClusterOptions = {},
+): number {
   if (encapsulation === 'vxlan') return VXLAN_SLOT;
   if (encapsulation !== 'ipip') return GENEVE_SLOT;
   return family === 4 ? IPIP4_SLOT : (packet[0] as number) >> 4 === 6 ? IPIP6_6_SLOT : IPIP6_4_SLOT;

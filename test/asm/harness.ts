@@ -179,7 +179,11 @@ export interface TunnelSpec {
 export interface PolicySpec {
   /** rows[class][portClass] */
   readonly rows: readonly (readonly number[])[];
-  readonly ports?: readonly { readonly protocol: 'tcp' | 'udp' | 'sctp'; readonly port: number; readonly portClass: number }[];
+  readonly ports?: readonly {
+    readonly protocol: 'tcp' | 'udp' | 'sctp';
+    readonly port: number;
+    readonly portClass: number;
+  }[];
   /** Port class of every other protocol. */
   readonly other?: number;
 }
@@ -209,7 +213,12 @@ export interface Tables {
   readonly tunnels: readonly TunnelSpec[];
   readonly ports: Readonly<Record<number, PortSpec>>;
   /** Capacities, where they matter. */
-  readonly sizes?: { readonly endpoints?: number; readonly routes?: number; readonly cidrs?: number; readonly peers?: number };
+  readonly sizes?: {
+    readonly endpoints?: number;
+    readonly routes?: number;
+    readonly cidrs?: number;
+    readonly peers?: number;
+  };
 }
 
 export const allow = (decision = 0): number => (POLICY_CELL_ALLOW | decision) >>> 0;
@@ -361,8 +370,15 @@ export class TestNode {
       const [low, high] = macWords(one.mac ?? '00:00:00:00:00:00');
       const at = words(address(one.address));
       const flags = one.isNode ? ENDPOINT_IS_NODE : 0;
-      const [identity, port, tunnel] = [one.identity ?? 0, one.port ?? NO_PORT, one.tunnel ?? NO_ENDPOINT_TUNNEL];
-      fits(wasm.endpointPut(area, ...at, identity, port, flags, low, high, tunnel), `endpoint ${one.address}`);
+      const [identity, port, tunnel] = [
+        one.identity ?? 0,
+        one.port ?? NO_PORT,
+        one.tunnel ?? NO_ENDPOINT_TUNNEL,
+      ];
+      fits(
+        wasm.endpointPut(area, ...at, identity, port, flags, low, high, tunnel),
+        `endpoint ${one.address}`,
+      );
     }
     for (const { prefix, kind, target = 0 } of tables.routes) {
       fits(wasm.routePut(area, ...prefixWords(prefix), kind, target), `route ${prefix}`);
@@ -373,7 +389,8 @@ export class TestNode {
     for (const { address: outer, kind, tunnel } of tables.peers) {
       fits(wasm.peerPut(area, ...words(address(outer)), kind, tunnel), `peer ${outer}`);
     }
-    for (const [i, tunnel] of tables.tunnels.entries()) this.#writeTunnel(wasm.tunnelRow(area, i) >>> 0, tunnel);
+    for (const [i, tunnel] of tables.tunnels.entries())
+      this.#writeTunnel(wasm.tunnelRow(area, i) >>> 0, tunnel);
     for (const [slot, port] of Object.entries(tables.ports)) {
       const row = wasm.portRow(area, Number(slot)) >>> 0;
       this.bytes[row + PORT_KIND] = port.kind;
@@ -422,7 +439,10 @@ export class TestNode {
         pages.set(port >> 8, page);
         this.#u16(page + (port & 255) * 2, portClass);
       }
-      this.#u32(set + fields[protocol], this.#words(Array.from({ length: 256 }, (_, i) => pages.get(i) ?? empty)));
+      this.#u32(
+        set + fields[protocol],
+        this.#words(Array.from({ length: 256 }, (_, i) => pages.get(i) ?? empty)),
+      );
     }
     this.#u32(set + POLICY_SET_OTHER, spec.other ?? 0);
     return set;
@@ -453,7 +473,8 @@ export class TestNode {
     for (const [i, one] of frames.entries()) {
       const content = concat(one.vnet ?? vnet(), one.frame);
       at += FRAME_HEADROOM;
-      if (at + content.length > BASE + WORKER_FRAME_ARENA_END) throw new Error('the frames of a burst do not fit');
+      if (at + content.length > BASE + WORKER_FRAME_ARENA_END)
+        throw new Error('the frames of a burst do not fit');
       this.bytes.fill(0xa5, at - FRAME_HEADROOM, at + content.length + 64);
       this.bytes.set(content, at);
       this.frameDescriptor(i, at, content.length, one.port);
@@ -543,7 +564,10 @@ export class TestNode {
         expectThat(u16(TX_SLOT) >= FIRST_SOCKET_SLOT, 'a tunnel leaves by a socket');
         expectThat(bytes.length <= 65507, `${bytes.length} bytes in one send`);
       } else {
-        expectThat(u32(TX_ADDRESS) === 0 && u16(TX_SLOT) < MAX_PORTS && u16(TX_SEGMENT) === 0, 'message to a TAP');
+        expectThat(
+          u32(TX_ADDRESS) === 0 && u16(TX_SLOT) < MAX_PORTS && u16(TX_SEGMENT) === 0,
+          'message to a TAP',
+        );
       }
       decided += u16(TX_FRAMES);
       const segment = u16(TX_SEGMENT);
@@ -629,11 +653,18 @@ function expectThat(condition: boolean, what: string): asserts condition {
 }
 
 export function cut(bytes: Uint8Array, size: number): Uint8Array[] {
-  return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size));
+  return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+    bytes.slice(i * size, (i + 1) * size),
+  );
 }
 
-function difference<K extends string | number>(after: Record<K, number>, before: Record<K, number>): Record<K, number> {
-  const entries = Object.entries<number>(after).map(([key, n]) => [key, n - (before[key as K] ?? 0)] as const);
+function difference<K extends string | number>(
+  after: Record<K, number>,
+  before: Record<K, number>,
+): Record<K, number> {
+  const entries = Object.entries<number>(after).map(
+    ([key, n]) => [key, n - (before[key as K] ?? 0)] as const,
+  );
   return Object.fromEntries(entries.filter(([, n]) => n !== 0)) as Record<K, number>;
 }
 
@@ -648,4 +679,12 @@ export function macWords(text: string): [number, number] {
 export function prefixWords(prefix: string): [number, number, number, number, number] {
   const [base = '', length = ''] = prefix.split('/');
   return [...words(address(base)), Number(length) + (base.includes('.') ? 96 : 0)];
+}
+
+/** Fate of a burst's only packet. */
+export function fate({ verdicts }: Burst): string {
+  const names = Object.keys(verdicts);
+  if (names.length !== 1 || verdicts[names[0] as string] !== 1)
+    throw new Error(`fates ${JSON.stringify(verdicts)}`);
+  return names[0] as string;
 }

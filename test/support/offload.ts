@@ -1,7 +1,19 @@
 // What a kernel does with a frame from a TAP, in plain TypeScript: splits superframes (Linux net/ipv4/tcp_offload.c,
 // udp_offload.c), completes checksums, reassembles fragments. An oracle: shares nothing with asm/.
-import { be, checksum, concat, FIN, isIpv4, number, PSH, pseudoHeader, CWR, withHeaderChecksum } from './packets.ts';
+
 import { fromBytes } from '../../src/net/address.ts';
+import {
+  be,
+  CWR,
+  checksum,
+  concat,
+  FIN,
+  isIpv4,
+  number,
+  PSH,
+  pseudoHeader,
+  withHeaderChecksum,
+} from './packets.ts';
 
 const NEEDS_CSUM = 1;
 const GSO_NONE = 0;
@@ -127,7 +139,8 @@ export function reassembled(fragments: readonly Uint8Array[]): Uint8Array {
   let at = parts[0]?.offset ?? 0;
   for (const [i, { offset, more, body }] of parts.entries()) {
     if (offset !== at) throw new Error(`a fragment begins at ${offset}, the one before ends at ${at}`);
-    if (more !== (i < parts.length - 1)) throw new Error(`more fragments: ${more} in ${i + 1} of ${parts.length}`);
+    if (more !== i < parts.length - 1)
+      throw new Error(`more fragments: ${more} in ${i + 1} of ${parts.length}`);
     at += body.length;
   }
   const packet = concat(first.subarray(0, header), ...parts.map(({ body }) => body));

@@ -100,7 +100,11 @@ export interface TcpFields {
   readonly checksum?: ChecksumField;
 }
 
-export function tcp(between: Addresses, fields: TcpFields, payload: Uint8Array = new Uint8Array()): Uint8Array {
+export function tcp(
+  between: Addresses,
+  fields: TcpFields,
+  payload: Uint8Array = new Uint8Array(),
+): Uint8Array {
   const { sport = 40000, dport = 80, seq = 1, ack = 1, flags = ACK, window = 512, urgent = 0 } = fields;
   const options = fields.options ?? new Uint8Array();
   const header = concat(
@@ -125,7 +129,11 @@ export interface UdpFields {
   readonly checksum?: ChecksumField;
 }
 
-export function udp(between: Addresses, fields: UdpFields, payload: Uint8Array = new Uint8Array()): Uint8Array {
+export function udp(
+  between: Addresses,
+  fields: UdpFields,
+  payload: Uint8Array = new Uint8Array(),
+): Uint8Array {
   const { sport = 40000, dport = 53, length = 8 + payload.length } = fields;
   const header = concat(be(sport, 2), be(dport, 2), be(length, 2), be(0, 2));
   return finished(header, payload, 6, UDP, fields.checksum ?? 'full', between);
@@ -137,7 +145,13 @@ export function icmp(type: number, code: number, rest: Uint8Array, body: Uint8Ar
   return bytes;
 }
 
-export function icmp6(between: Addresses, type: number, code: number, rest: Uint8Array, body: Uint8Array): Uint8Array {
+export function icmp6(
+  between: Addresses,
+  type: number,
+  code: number,
+  rest: Uint8Array,
+  body: Uint8Array,
+): Uint8Array {
   const header = concat(be(type, 1), be(code, 1), be(0, 2), rest);
   return finished(header, body, 2, ICMPV6, 'full', between);
 }
@@ -205,7 +219,12 @@ export const tcpPacket = (fields: IpFields, transport: TcpFields, payload?: Uint
 export const udpPacket = (fields: IpFields, transport: UdpFields, payload?: Uint8Array): Uint8Array =>
   ipPacket({ ...fields, protocol: UDP }, udp(fields, transport, payload));
 
-export const echoPacket = (fields: IpFields, identifier = 7, body: Uint8Array = new Uint8Array(8), reply = false): Uint8Array =>
+export const echoPacket = (
+  fields: IpFields,
+  identifier = 7,
+  body: Uint8Array = new Uint8Array(8),
+  reply = false,
+): Uint8Array =>
   isIpv4(fields.dst)
     ? ipv4({ ...fields, protocol: ICMP }, icmp(reply ? 0 : 8, 0, concat(be(identifier, 2), be(1, 2)), body))
     : ipv6(
@@ -309,9 +328,17 @@ export const arp = (fields: ArpFields): Uint8Array =>
   );
 
 /** RFC 4861 §4.3, with a source link-layer address option unless the sender is unspecified. */
-export function neighborSolicitation(between: Addresses, target: string, sourceMac: string, ttl = 255): Uint8Array {
+export function neighborSolicitation(
+  between: Addresses,
+  target: string,
+  sourceMac: string,
+  ttl = 255,
+): Uint8Array {
   const option = between.src === '::' ? new Uint8Array() : concat(be(1, 1), be(1, 1), mac(sourceMac));
-  return ipv6({ ...between, protocol: ICMPV6, ttl }, icmp6(between, 135, 0, be(0, 4), concat(ip(target), option)));
+  return ipv6(
+    { ...between, protocol: ICMPV6, ttl },
+    icmp6(between, 135, 0, be(0, 4), concat(ip(target), option)),
+  );
 }
 
 /** RFC 4861 §4.4, from a router, solicited, override, with the target's link-layer address. */

@@ -32,7 +32,10 @@ describe('sum (RFC 1071 §1)', () => {
     const wrong: string[] = [];
     for (let alignment = 0; alignment < 16; alignment++) {
       for (let length = 0; length <= 2048; length++) {
-        const [fast, slow] = [node.wasm.sum(at + alignment, length), node.wasm.sumReference(at + alignment, length)];
+        const [fast, slow] = [
+          node.wasm.sum(at + alignment, length),
+          node.wasm.sumReference(at + alignment, length),
+        ];
         if (folded(fast) !== folded(slow)) wrong.push(`${length} bytes at ${alignment}`);
       }
     }
@@ -42,7 +45,9 @@ describe('sum (RFC 1071 §1)', () => {
   it('equals it up to 65535 bytes, and at 65535 bytes of 0xff, where carries are most', () => {
     for (let alignment = 0; alignment < 16; alignment++) {
       for (const length of longer) {
-        expect(folded(node.wasm.sum(at + alignment, length))).toBe(folded(node.wasm.sumReference(at + alignment, length)));
+        expect(folded(node.wasm.sum(at + alignment, length))).toBe(
+          folded(node.wasm.sumReference(at + alignment, length)),
+        );
       }
     }
     node.bytes.fill(0xff, at, at + 65_600);
@@ -75,7 +80,8 @@ describe('updates (RFC 1624 eqn. 3)', () => {
   const u16 = fc.oneof(fc.constantFrom(0, 1, 0x7fff, 0x8000, 0xfffe, 0xffff), fc.nat(0xffff));
 
   /** Header words with a field that makes them add up. */
-  const ofWords = (list: readonly number[]) => checksum(Uint8Array.from(list.flatMap((w) => [w >> 8, w & 0xff])));
+  const ofWords = (list: readonly number[]) =>
+    checksum(Uint8Array.from(list.flatMap((w) => [w >> 8, w & 0xff])));
 
   it('gives what a full sum gives after one word has changed', () => {
     fc.assert(
