@@ -33,6 +33,7 @@ constexpr SetUpExport kSetUpExports[] = {
     {"mapFile", mapFile},
     {"capabilities", capabilities},
     {"dropCapabilities", dropCapabilities},
+    {"keepCapabilities", keepCapabilities},
     {"threadId", threadId},
     {"probe", probe},
 };

@@ -54,6 +54,7 @@ napi_value mapFile(Environment&, const Arguments&);
 // capabilities.cc
 napi_value capabilities(Environment&, const Arguments&);
 napi_value dropCapabilities(Environment&, const Arguments&);
+napi_value keepCapabilities(Environment&, const Arguments&);
 napi_value threadId(Environment&, const Arguments&);
 
 // probe.cc

@@ -204,6 +204,8 @@ export interface Addon {
   capabilities(): bigint;
   /** Gives up all capabilities of the calling thread, for good (PR_SET_NO_NEW_PRIVS). */
   dropCapabilities(): void;
+  /** Narrows the calling thread's capabilities and bounding set to those in `mask`, for good. */
+  keepCapabilities(mask: bigint): void;
   threadId(): number;
 
   /** What the host gives, tried on descriptors that are thrown away. */

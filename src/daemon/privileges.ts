@@ -1,0 +1,27 @@
+/**
+ * Privileges of the daemon: what attaching later pods needs, and nothing else.
+ *
+ * Linux keeps capabilities for each thread, and Node.js has made threads before the first line
+ * of ours runs. So the daemon narrows its bounding set and executes itself once more: every
+ * thread of the new image, and every command that it runs, starts within the narrow set.
+ */
+import { execve } from 'node:process';
+import type { Addon } from '../phy/addon.ts';
+
+/** Numbers of linux/capability.h. */
+const CAP_NET_ADMIN = 12n;
+const CAP_NET_RAW = 13n;
+const CAP_SYS_ADMIN = 21n;
+
+/**
+ * CAP_NET_ADMIN makes TAPs, addresses and routes; CAP_SYS_ADMIN enters the pods' network
+ * namespaces; CAP_NET_RAW opens raw sockets for IPIP and for probes.
+ */
+export const NEEDED = (1n << CAP_NET_ADMIN) | (1n << CAP_NET_RAW) | (1n << CAP_SYS_ADMIN);
+
+/** Returns when this process holds no more than it needs; until then, it starts anew with less. */
+export function limitPrivileges(addon: Addon): void {
+  if ((addon.capabilities() & ~NEEDED) === 0n) return;
+  addon.keepCapabilities(NEEDED);
+  execve?.(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
+}
