@@ -56,11 +56,13 @@ interface InspectExports {
 
 /** The data path's own decoder: the code that live packets meet, in a memory of its own. */
 export class Inspector {
+  readonly memory: WebAssembly.Memory;
   readonly record: DecodedRecord;
   readonly #exports: InspectExports;
 
   constructor({ vxlan, geneve }: TunnelPorts = wellKnownPorts, module = compileDataPath()) {
     const memory = new WebAssembly.Memory({ initial: PAGES, maximum: PAGES, shared: true });
+    this.memory = memory;
     const instance = new WebAssembly.Instance(module, { env: { memory } });
     this.#exports = instance.exports as unknown as InspectExports;
     this.record = {

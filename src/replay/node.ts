@@ -70,12 +70,16 @@ export interface ReplayNode {
  * configuration's own store.
  * @throws ConfigError, or an error that lists what is wrong with the manifests
  */
-export async function loadNode(configFile: string, directory?: string): Promise<ReplayNode> {
+export async function loadNode(
+  configFile: string,
+  directory?: string,
+  module = compileDataPath(),
+): Promise<ReplayNode> {
   const config = { ...loadConfig(configFile), workers: 1 };
   const desired = await readManifests(directory ?? config.store.directory, config);
   const plan = planMemory(config);
   const memory = createMemory(plan);
-  const wasm = instantiate<ControlExports & WorkerExports>(compileDataPath(), memory.wasm);
+  const wasm = instantiate<ControlExports & WorkerExports>(module, memory.wasm);
   // The same input is to have the same result, so what a daemon draws at random is fixed.
   memory.view.setUint32(CONTROL_SEED, 1, true);
   for (const [name, slot] of Object.entries(socketSlots)) {
