@@ -4,19 +4,22 @@
  *     error: outer IP │ ICMP │ quoted IP │ first bytes of quoted transport │
  *                              └─ a packet that crossed here, from the error's receiver
  */
-import { DIRECTION_FORWARD } from '../layout/flows';
+import { DIRECTION_FORWARD, FLOW_DECISION } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
 import { PACKET_SCRATCH } from '../layout/packet';
+import { POLICY_CELL_ALLOW } from '../layout/tables';
 import { Packet } from '../packet';
 import { flowFind } from '../table/flow';
-import { copyAddress, storeMapped } from '../wire/address';
+import { copyAddress, isSameAddress, storeMapped } from '../wire/address';
 import { IPV4_LEN, Ipv4 } from '../wire/ipv4';
 import { IPV6_LEN, Ipv6 } from '../wire/ipv6';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6 } from '../wire/protocol';
 import { base } from '../worker';
 import { hashFlow } from './parse';
 
-/** Whether the packet quoted by an ICMP error belongs to a flow that was admitted. */
+/**
+ * Whether the packet quoted by an ICMP error was sent by the error's receiver, in a flow that was admitted.
+ */
 export function quotedFlow(packet: Packet): bool {
   const quote = packet.data() + packet.payload();
   const bytes = packet.end() - packet.payload();
@@ -50,5 +53,10 @@ export function quotedFlow(packet: Packet): bool {
   scratch.setDirection(DIRECTION_FORWARD);
   hashFlow(scratch);
   flowFind(scratch);
-  return scratch.flow() !== 0;
+  const flow = scratch.flow();
+  return (
+    flow !== 0 &&
+    isSameAddress(scratch.source(), packet.destination()) &&
+    (load<u32>(flow, FLOW_DECISION) & POLICY_CELL_ALLOW) !== 0
+  );
 }

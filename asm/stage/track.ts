@@ -11,8 +11,6 @@ import {
   FLOW_BYTES_FORWARD,
   FLOW_DECISION,
   FLOW_EPOCH,
-  FLOW_FLAG_FROM_NODE,
-  FLOW_FLAGS,
   FLOW_IS_CLOSING,
   FLOW_IS_ESTABLISHED,
   FLOW_IS_NEW,
@@ -21,7 +19,7 @@ import {
   FLOW_SEEN,
   FLOW_STATE,
 } from '../layout/flows';
-import { PACKET_FROM_NODE, PACKET_IS_FRAGMENT, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
+import { PACKET_IS_FRAGMENT, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
 import { POLICY_CELL_ALLOW, ROUTE_NONE, STAT_FLOW_HITS } from '../layout/tables';
 import { Packet } from '../packet';
 import { countStat } from '../table/counters';
@@ -76,7 +74,6 @@ export function trackDecided(packet: Packet, cell: u32): void {
     if (flow === 0) return;
     packet.setFlow(flow);
     packet.setDirection(DIRECTION_FORWARD);
-    if (packet.has(PACKET_FROM_NODE)) store<u16>(flow, <u16>FLOW_FLAG_FROM_NODE, FLOW_FLAGS);
   }
   if (load<u32>(flow, FLOW_EPOCH) !== epoch) {
     store<u64>(flow, 0, FLOW_OUT_FORWARD);

@@ -15,6 +15,8 @@ import {
   DIRECTION_FORWARD,
   DIRECTION_REVERSE,
   FLOW_EPOCH,
+  FLOW_FLAG_FROM_NODE,
+  FLOW_FLAGS,
   FLOW_IS_CLOSING,
   FLOW_IS_ESTABLISHED,
   FLOW_IS_NEW,
@@ -39,6 +41,7 @@ import {
   FLOWS_VERSION_VALUE,
 } from '../layout/flows';
 import { CONTROL_EPOCH, CONTROL_FLOWS, CONTROL_FLOWS_SIZE, CONTROL_SEED } from '../layout/memory';
+import { PACKET_FROM_NODE } from '../layout/packet';
 import { STAT_FLOWS_CREATED, STAT_FLOWS_EVICTED, STAT_FLOWS_REFUSED } from '../layout/tables';
 import { Packet } from '../packet';
 import { copyAddress, isSameAddress } from '../wire/address';
@@ -217,6 +220,7 @@ export function flowStart(entry: usize, packet: Packet): void {
   store<u32>(entry, packet.ports(), FLOW_OPORT);
   store<u8>(entry, <u8>packet.protocol(), FLOW_PROTOCOL);
   store<u8>(entry, <u8>FLOW_IS_NEW, FLOW_STATE);
+  store<u16>(entry, <u16>(packet.has(PACKET_FROM_NODE) ? FLOW_FLAG_FROM_NODE : 0), FLOW_FLAGS);
   store<u32>(entry, 0, FLOW_EPOCH);
   store<u32>(entry, now, FLOW_SEEN);
 }

@@ -29,6 +29,7 @@ import {
   TX_TOS,
   TX_TUNNEL,
 } from '../../asm/layout/burst.ts';
+import { FLOWS_EPOCH } from '../../asm/layout/flows.ts';
 import {
   CONTROL_AREA_A,
   CONTROL_AREA_B,
@@ -275,8 +276,8 @@ export interface NodeOptions {
   readonly flowBuckets?: number;
   readonly offloads?: number;
   readonly maxBatch?: number;
-  /** Take over the memory of another node object: a restarted daemon. */
-  readonly memory?: WebAssembly.Memory;
+  /** Take over the flow region and the clock of a node that was killed. */
+  readonly successorOf?: TestNode;
 }
 
 export class TestNode {
@@ -286,19 +287,19 @@ export class TestNode {
   readonly view: DataView;
   readonly scratch = SCRATCH;
   area = 0;
+  /** Whether the flow region was taken up as it was. */
+  readonly flowsKept: boolean;
   #clock = 1_000_000;
 
   constructor(tables: Tables | null, options: NodeOptions = {}) {
-    const flowsSize = roundUp(4096 + (options.flowBuckets ?? 64) * (32 + 8 * 128), 4096);
-    const areaA = FLOWS + flowsSize;
+    const flowsSize = 4096 + (options.flowBuckets ?? 64) * (32 + 8 * 128);
+    const areaA = FLOWS + roundUp(flowsSize, 4096);
     const pages = roundUp(areaA + 2 * AREA_SIZE, WASM_PAGE) / WASM_PAGE;
-    this.memory = options.memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);
-    if (!options.memory) {
-      this.bytes.fill(0xa5, BASE + WORKER_RX_FRAMES, BASE + WORKER_STRIDE);
-      this.bytes.fill(0xa5, areaA, areaA + 2 * AREA_SIZE);
-    }
+    this.bytes.fill(0xa5, BASE + WORKER_RX_FRAMES, BASE + WORKER_STRIDE);
+    this.bytes.fill(0xa5, areaA, areaA + 2 * AREA_SIZE);
     this.#u32(CONTROL_FLOWS, FLOWS);
     this.#u32(CONTROL_FLOWS_SIZE, flowsSize);
     this.#u32(CONTROL_AREA_A, areaA);
@@ -309,7 +310,12 @@ export class TestNode {
     this.#u32(CONTROL_MAX_BATCH, options.maxBatch ?? 0);
     this.wasm = instantiate<DataPathExports>(module, this.memory);
     this.wasm.workerInit(0);
-    this.wasm.flowsOpen();
+    const { successorOf } = options;
+    if (successorOf) {
+      this.bytes.set(successorOf.bytes.subarray(FLOWS, FLOWS + flowsSize), FLOWS);
+      this.#clock = successorOf.clock;
+    }
+    this.flowsKept = this.wasm.flowsOpen() === 1;
     this.clock = this.#clock;
     if (tables) this.publish(tables);
   }
@@ -336,6 +342,7 @@ export class TestNode {
     const epoch = this.epoch + 1;
     this.area = this.view.getUint32(epoch & 1 ? CONTROL_AREA_B : CONTROL_AREA_A, true);
     this.build(tables, epoch);
+    this.#u32(FLOWS + FLOWS_EPOCH, epoch);
     this.#u32(CONTROL_EPOCH, epoch);
   }
 
