@@ -8,12 +8,19 @@ export interface Netns extends AsyncDisposable {
 }
 
 export async function netns(name: string): Promise<Netns> {
-  await run('ip', ['netns', 'delete', name]);
+  await remove(name);
   await must('ip', ['netns', 'add', name]);
   await must('ip', ['-n', name, 'link', 'set', 'lo', 'up']);
   return {
     name,
     exec: (command, ...args) => must(command, args, { netns: name }),
-    [Symbol.asyncDispose]: async () => void (await run('ip', ['netns', 'delete', name])),
+    [Symbol.asyncDispose]: () => remove(name),
   };
+}
+
+/** Deletes a namespace, if there is one, and ends what runs there: a namespace lives on in its processes. */
+async function remove(name: string): Promise<void> {
+  const { stdout } = await run('ip', ['netns', 'pids', name]);
+  for (const pid of stdout.split('\n').filter((line) => line !== '')) await run('kill', ['-KILL', pid]);
+  await run('ip', ['netns', 'delete', name]);
 }

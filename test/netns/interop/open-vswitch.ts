@@ -90,7 +90,7 @@ export async function openVswitch(
     await ip(peer, 'link set br-phy addrgenmode none up', ...addresses(own.underlay, 'br-phy'));
     await ip(
       pod,
-      `link set eth0 address ${own.routerMAC} mtu ${podMTU} addrgenmode none up`,
+      `link set eth0 address ${own.routerMAC} mtu ${podMTU[family]} addrgenmode none up`,
       `address add ${own.pod[0]}/16 dev eth0`,
       `address add ${own.pod[1]}/32 dev eth0 nodad`,
     );

@@ -24,8 +24,8 @@ export const far: TunnelEnd = {
 };
 
 export const vni = 4711;
-/** MTU of the pods: what VXLAN and GENEVE over IPv6 leave of 1500. */
-export const podMTU = 1430;
+/** MTU of the pods: what VXLAN and GENEVE without options leave of 1500. */
+export const podMTU = { 4: 1450, 6: 1430 } as const;
 
 /** Runs lines of `ip` inside a network namespace. */
 export const ip = (netns: string, ...lines: string[]): Promise<string> =>

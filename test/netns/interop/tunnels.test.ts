@@ -1,6 +1,8 @@
 // Overweft beside foreign tunnel ends, end to end: real sockets in pods on both sides.
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kernelVxlan } from '../../../src/bench/kernel-vxlan.ts';
+import type { Datagrams } from '../../../src/lab/agent.ts';
 import { ping, type Traffic, trafficIn } from '../../../src/lab/traffic.ts';
 import { command, describeWith, root, tun } from '../../support/requires.ts';
 import { must } from '../../support/run.ts';
@@ -10,15 +12,16 @@ import { far, near, podMTU, vni } from './topology.ts';
 
 const tcpPort = 5001;
 const transferBytes = 24 << 20;
-/** Every length class that matters: empty of payload, odd, small, just under and exactly the MTU, and fragmented. */
-const datagramSizes = [4, 17, 16, 500, 1399, 1382, 4000];
+/** Every length class that matters: next to nothing, odd, equal ones in a row, up to the MTU over IPv6. */
+const wholeSizes = [4, 17, 16, 16, 16, 500, 1381, 1382];
+const fragmentedSizes = [4000, 1500, 9001];
 
 const foreignEnds = [
   {
     name: 'kernel VXLAN',
     needs: [],
     make: async (family: Family) => {
-      await kernelVxlan(names.peer, names.far, far, near, { vni, port: 4789, family, mtu: podMTU });
+      await kernelVxlan(names.peer, names.far, far, near, { vni, port: 4789, family, mtu: podMTU[family] });
       return undefined;
     },
     encapsulation: 'vxlan',
@@ -88,14 +91,13 @@ for (const { name, needs, make, encapsulation, kernelUnderlay } of foreignEnds) 
           expect(transfer).toMatchObject({ bytes: transferBytes, intact: true });
         });
 
-        it.each(cases)('UDP $way at $address', async ({ sender, receiver, address }) => {
-          const port = nextPort++;
-          const count = 700;
-          await receiver().listenUdp({ port });
-          await sender().sendUdp({ address, port, sizes: datagramSizes, count, perSecond: 5000 });
-          await expect
-            .poll(() => receiver().receivedUdp({ port }))
-            .toEqual({ received: count, damaged: 0, reordered: 0 });
+        it.each(cases)('UDP $way at $address', async (way) => {
+          expect(await datagrams(way, wholeSizes, 400)).toEqual({ received: 400, damaged: 0, reordered: 0 });
+        });
+
+        it.each(cases)('UDP in fragments $way at $address', async (way) => {
+          // Open vSwitch sorts a batch by flows, and fragments are others than whole packets.
+          expect(await datagrams(way, fragmentedSizes, 60)).toMatchObject({ received: 60, damaged: 0 });
         });
       });
     });
@@ -103,3 +105,20 @@ for (const { name, needs, make, encapsulation, kernelUnderlay } of foreignEnds) 
 }
 
 let nextPort = 6001;
+
+/** Sends at a rate that a userspace switch follows, and reports what arrived. */
+async function datagrams(
+  { sender, receiver, address }: { sender: () => Traffic; receiver: () => Traffic; address: string },
+  sizes: number[],
+  count: number,
+): Promise<Datagrams> {
+  const port = nextPort++;
+  await receiver().listenUdp({ port });
+  await sender().sendUdp({ address, port, sizes, count, perSecond: 1500 });
+  const deadline = Date.now() + 1000;
+  for (;;) {
+    const arrived = await receiver().receivedUdp({ port });
+    if (arrived.received >= count || Date.now() > deadline) return arrived;
+    await sleep(10);
+  }
+}

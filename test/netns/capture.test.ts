@@ -1,0 +1,97 @@
+// Live capture at real interfaces, by the command line.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ping } from '../../src/lab/traffic.ts';
+import type { ReplayedPacket } from '../../src/replay/replay.ts';
+import { readAll } from '../capture-file/bytes.ts';
+import { type Netns, netns } from '../support/netns.ts';
+import { program } from '../support/overweft-node.ts';
+import { describeWith, root } from '../support/requires.ts';
+import { overweft } from '../support/run.ts';
+
+const name = 'owc-capture';
+
+describeWith([root], 'overweft capture', () => {
+  let folder: string;
+  let namespace: Netns;
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'overweft-capture-'));
+    namespace = await netns(name);
+  });
+  afterAll(async () => {
+    await namespace?.[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** Captures while pings pass, until it ends by itself or is interrupted. */
+  async function captured(args: readonly string[], isEndless: boolean) {
+    const [command = '', ...before] = program;
+    const child = spawn('ip', ['netns', 'exec', name, command, ...before, 'capture', ...args]);
+    let stdout = '';
+    let stderr = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      stdout += chunk;
+    });
+    const begun = new Promise<void>((resolve) => {
+      child.stderr.on('data', (chunk: Buffer) => {
+        stderr += chunk;
+        if (stderr.includes('capturing at')) resolve();
+      });
+      child.on('close', () => resolve());
+    });
+    const closed = once(child, 'close');
+    await begun;
+    expect(await ping(name, '127.0.0.1')).not.toBeNull();
+    expect(await ping(name, '::1')).not.toBeNull();
+    if (isEndless) {
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      child.kill('SIGINT');
+    }
+    const [status] = (await closed) as [number | null];
+    return { status, stdout, stderr };
+  }
+
+  it('decodes what passes, until so many packets', async () => {
+    const { status, stdout } = await captured(['lo', '--json', '--count', '8'], false);
+    expect(status).toBe(0);
+    const packets = stdout
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as ReplayedPacket);
+    expect(packets.map(({ n }) => n)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(packets[0]).toMatchObject({
+      file: 'lo',
+      outer: { src: '127.0.0.1', dst: '127.0.0.1', protocol: 1 },
+      tunnel: null,
+      verdict: 'forward',
+    });
+    expect(packets.at(-1)).toMatchObject({ outer: { src: '::1', dst: '::1', protocol: 58 } });
+  });
+
+  it('writes packets with their verdicts as comments, until it is interrupted', async () => {
+    const file = join(folder, 'written.pcapng');
+    const { status, stderr } = await captured(['any', '--write', file, '--filter', 'icmp'], true);
+    expect(status).toBe(0);
+    expect(stderr).toMatch(/4 packets\n4 forward/);
+    const { packets, error } = readAll(file);
+    expect(error).toBeUndefined();
+    expect(packets.map(({ linkType, comments }) => [linkType, comments])).toEqual(
+      Array.from({ length: 4 }, () => [113, ['forward']]),
+    );
+    const now = BigInt(Date.now()) * 1_000_000n;
+    for (const { time } of packets) expect(now - (time ?? 0n)).toBeLessThan(60_000_000_000n);
+  });
+
+  it.each([
+    ['an interface that is not there', ['nothing0'], 'nothing0: '],
+    ['a filter that is none', ['lo', '--filter', 'wrong('], 'filter: wrong('],
+  ])('says what is wrong with %s', async (_, args, message) => {
+    const { status, stderr } = await overweft(['capture', ...args], { netns: name });
+    expect(status).toBe(1);
+    expect(stderr).toContain(message);
+  });
+});
