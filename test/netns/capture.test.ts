@@ -45,10 +45,12 @@ describeWith([root], 'overweft capture', () => {
     });
     const closed = once(child, 'close');
     await begun;
-    expect(await ping(name, '127.0.0.1')).not.toBeNull();
-    expect(await ping(name, '::1')).not.toBeNull();
-    if (isEndless) {
+    try {
+      expect(await ping(name, '127.0.0.1')).not.toBeNull();
+      expect(await ping(name, '::1')).not.toBeNull();
       await new Promise((resolve) => setTimeout(resolve, 500));
+      if (!isEndless) expect(child.exitCode, stderr).not.toBeNull();
+    } finally {
       child.kill('SIGINT');
     }
     const [status] = (await closed) as [number | null];
@@ -56,13 +58,13 @@ describeWith([root], 'overweft capture', () => {
   }
 
   it('decodes what passes, until so many packets', async () => {
-    const { status, stdout } = await captured(['lo', '--json', '--count', '8'], false);
+    const { status, stdout } = await captured(['lo', '--json', '--count', '4'], false);
     expect(status).toBe(0);
     const packets = stdout
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as ReplayedPacket);
-    expect(packets.map(({ n }) => n)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(packets.map(({ n }) => n)).toEqual([1, 2, 3, 4]);
     expect(packets[0]).toMatchObject({
       file: 'lo',
       outer: { src: '127.0.0.1', dst: '127.0.0.1', protocol: 1 },
@@ -76,11 +78,11 @@ describeWith([root], 'overweft capture', () => {
     const file = join(folder, 'written.pcapng');
     const { status, stderr } = await captured(['any', '--write', file, '--filter', 'icmp'], true);
     expect(status).toBe(0);
-    expect(stderr).toMatch(/4 packets\n4 forward/);
+    expect(stderr).toMatch(/2 packets\n2 forward/);
     const { packets, error } = readAll(file);
     expect(error).toBeUndefined();
     expect(packets.map(({ linkType, comments }) => [linkType, comments])).toEqual(
-      Array.from({ length: 4 }, () => [113, ['forward']]),
+      Array.from({ length: 2 }, () => [113, ['forward']]),
     );
     const now = BigInt(Date.now()) * 1_000_000n;
     for (const { time } of packets) expect(now - (time ?? 0n)).toBeLessThan(60_000_000_000n);
