@@ -17,7 +17,7 @@ const CAP_SYS_ADMIN = 21n;
  * CAP_NET_ADMIN makes TAPs, addresses and routes; CAP_SYS_ADMIN enters the pods' network
  * namespaces; CAP_NET_RAW opens raw sockets for IPIP and for probes.
  */
-export const NEEDED = (1n << CAP_NET_ADMIN) | (1n << CAP_NET_RAW) | (1n << CAP_SYS_ADMIN);
+const NEEDED = (1n << CAP_NET_ADMIN) | (1n << CAP_NET_RAW) | (1n << CAP_SYS_ADMIN);
 
 /** Returns when this process holds no more than it needs; until then, it starts anew with less. */
 export function limitPrivileges(addon: Addon): void {
