@@ -5,11 +5,10 @@ import { PREFIX_KIND, PREFIX_TARGET } from '../../../asm/layout/tables.ts';
 import { address, fromBytes, words } from '../../../src/net/address.ts';
 import { be, concat, ip16 } from '../../support/packets.ts';
 import { tablesOf } from '../cluster.ts';
-import { TestNode } from '../harness.ts';
+import { AREA_SIZE, TestNode } from '../harness.ts';
 
 const node = new TestNode(null);
 const area = node.view.getUint32(0x1014, true);
-const AREA_SIZE = 2 ** 20;
 
 interface Prefix {
   readonly bytes: Uint8Array;
