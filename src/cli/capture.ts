@@ -1,10 +1,11 @@
 // `overweft capture`: packets of an interface as they pass, decoded, or written to a file with their verdicts.
 import { stderr } from 'node:process';
 import { Command, InvalidArgumentError } from 'commander';
+import type { CapturedPacket } from '../capture-file/packet.ts';
 import { CaptureWriter } from '../capture-file/writer.ts';
 import { LiveCapture, SNAP_LENGTH } from '../phy/capture.ts';
-import { type Decoded, readDecoded } from '../replay/decoded.ts';
-import { Inspector } from '../replay/inspector.ts';
+import type { Decoded } from '../replay/decoded.ts';
+import { nodeDecoder, plainDecoder } from '../replay/decoder.ts';
 import { Lines } from '../replay/lines.ts';
 import { Tally } from '../replay/tally.ts';
 import { decodedText } from '../replay/text.ts';
@@ -16,6 +17,8 @@ interface Flags extends PortFlags {
   readonly write?: string;
   readonly filter?: string;
   readonly count?: number;
+  readonly config?: string;
+  readonly manifests?: string;
 }
 
 /** How long a packet may wait to be printed, or to be in the file. */
@@ -28,8 +31,11 @@ export function captureCommand(): Command {
     .option('--json', 'one JSON object a packet, as replay prints it')
     .option('--write <file>', 'a pcapng file instead, each packet with its verdict as a comment')
     .option('--filter <expression>', 'capture only what this pcap-filter(7) matches')
-    .option('--count <n>', 'end after so many packets', count);
+    .option('--count <n>', 'end after so many packets', count)
+    .option('--config <file>', "a daemon's configuration: verdicts are those of its node, with its tables")
+    .option('--manifests <dir>', "manifests for those tables, instead of the configuration's own store");
   return withTunnelPorts(command).action(async (name: string, flags: Flags) => {
+    if (flags.manifests && !flags.config) throw new Error('--manifests needs --config: whose node is it?');
     const tally = await interruptible((stop) => run(name, flags, stop));
     if (!flags.json) stderr.write(`${tally}`);
   });
@@ -40,8 +46,14 @@ function count(text: string): number {
   throw new InvalidArgumentError('must be a number of packets.');
 }
 
+/** Nanoseconds since 1970, to the microsecond. */
+const now = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
+
 async function run(name: string, flags: Flags, stop: AbortSignal): Promise<Tally> {
-  const inspector = new Inspector(tunnelPorts(flags));
+  const ports = tunnelPorts(flags);
+  using decoder = flags.config
+    ? await nodeDecoder(flags.config, flags.manifests, ports)
+    : plainDecoder(ports);
   const tally = new Tally();
   using capture = new LiveCapture({ interface: name, ...(flags.filter ? { filter: flags.filter } : {}) });
   using sink =
@@ -58,11 +70,10 @@ async function run(name: string, flags: Flags, stop: AbortSignal): Promise<Tally
     stop.addEventListener('abort', end);
     capture.onPacket((data) => {
       if (tally.packets === flags.count) return;
-      const decoded = readDecoded(
-        inspector.inspect({ linkType: capture.linkType, data, original: data.length }),
-      );
+      const packet = { linkType: capture.linkType, data, original: data.length, time: now(), comments: [] };
+      const decoded = decoder.decode(packet);
       tally.count(decoded);
-      sink.take(tally.packets, data, decoded);
+      sink.take(tally.packets, packet, decoded);
       if (tally.packets === flags.count) end();
     });
   });
@@ -73,7 +84,7 @@ async function run(name: string, flags: Flags, stop: AbortSignal): Promise<Tally
 interface Sink extends Disposable {
   /** Nobody reads on. */
   readonly isClosed: boolean;
-  take(n: number, data: Buffer, decoded: Decoded): void;
+  take(n: number, packet: CapturedPacket, decoded: Decoded): void;
 }
 
 class Printer implements Sink {
@@ -91,9 +102,9 @@ class Printer implements Sink {
     return this.#lines.isClosed;
   }
 
-  take(n: number, data: Buffer, decoded: Decoded): void {
+  take(n: number, { original }: CapturedPacket, decoded: Decoded): void {
     const line = this.#isJson
-      ? JSON.stringify({ file: this.#name, n, length: data.length, ...decoded })
+      ? JSON.stringify({ file: this.#name, n, length: original, ...decoded })
       : `${n} ${decodedText(decoded)}`;
     if (this.#lines.add(line)) void this.#lines.flush();
   }
@@ -113,9 +124,12 @@ class Recorder implements Sink {
     this.#writer = new CaptureWriter(file, [{ linkType, name, snapLength: SNAP_LENGTH }]);
   }
 
-  take(_: number, data: Buffer, { verdict, reason }: Decoded): void {
-    const time = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)) * 1000n;
-    this.#writer.write({ data, time, comments: [reason === null ? verdict : `${verdict} ${reason}`] });
+  take(_: number, { data, time }: CapturedPacket, { verdict, reason }: Decoded): void {
+    this.#writer.write({
+      data,
+      time: time ?? 0n,
+      comments: [reason === null ? verdict : `${verdict} ${reason}`],
+    });
   }
 
   [Symbol.dispose](): void {

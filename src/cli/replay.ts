@@ -1,16 +1,11 @@
 // `overweft replay`: capture files through the data path.
 import { stderr } from 'node:process';
 import { Command } from 'commander';
-import type { CapturedPacket } from '../capture-file/packet.ts';
-import { type Decoded, readDecoded } from '../replay/decoded.ts';
-import { Inspector, type TunnelPorts } from '../replay/inspector.ts';
+import { nodeDecoder, plainDecoder } from '../replay/decoder.ts';
 import { Lines } from '../replay/lines.ts';
-import { loadNode } from '../replay/node.ts';
 import { replay } from '../replay/replay.ts';
-import { SentFile } from '../replay/sent-file.ts';
 import { Tally } from '../replay/tally.ts';
 import { decodedText } from '../replay/text.ts';
-import { NodeWay } from '../replay/through-node.ts';
 import { type PortFlags, tunnelPorts, withTunnelPorts } from './tunnel-ports.ts';
 
 interface Flags extends PortFlags {
@@ -37,7 +32,10 @@ export function replayCommand(): Command {
 
 /** @returns false when a file could not be read to its end */
 async function run(files: readonly string[], flags: Flags): Promise<boolean> {
-  using decoder = flags.config ? await atNode(flags.config, flags) : tableless(tunnelPorts(flags));
+  const ports = tunnelPorts(flags);
+  using decoder = flags.config
+    ? await nodeDecoder(flags.config, flags.manifests, ports, flags.out)
+    : plainDecoder(ports);
   const lines = new Lines();
   const tally = new Tally();
   let isWhole = true;
@@ -58,35 +56,4 @@ async function run(files: readonly string[], flags: Flags): Promise<boolean> {
   if (!flags.json) lines.add(tally.toString().trimEnd());
   await lines.flush();
   return isWhole;
-}
-
-interface Decoder extends Disposable {
-  readonly decode: (packet: CapturedPacket) => Decoded;
-}
-
-/** Verdicts say whether packets are well formed. */
-function tableless(ports: TunnelPorts): Decoder {
-  const inspector = new Inspector(ports);
-  return { decode: (packet) => readDecoded(inspector.inspect(packet)), [Symbol.dispose]: () => {} };
-}
-
-/** Verdicts are those of a node for what concerns it. */
-async function atNode(config: string, flags: Flags): Promise<Decoder> {
-  const node = await loadNode(config, flags.manifests);
-  const way = new NodeWay(node);
-  const { vxlan, geneve } = tunnelPorts(flags);
-  const { ports } = node.config;
-  const inspector = new Inspector({ vxlan: [...vxlan, ports.vxlan], geneve: [...geneve, ports.geneve] });
-  const file = flags.out === undefined ? undefined : new SentFile(flags.out, node.ports);
-  return {
-    decode: (packet) => {
-      const record = inspector.inspect(packet);
-      const decoded = readDecoded(record);
-      const outcome = way.take(packet, record, decoded);
-      if (!outcome) return decoded;
-      for (const sent of outcome.sent) file?.write(sent, packet.time);
-      return { ...decoded, verdict: outcome.verdict, reason: outcome.reason };
-    },
-    [Symbol.dispose]: () => file?.[Symbol.dispose](),
-  };
 }

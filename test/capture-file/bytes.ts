@@ -94,7 +94,7 @@ export function enhancedPacket(
 }
 
 /** A packet whose bytes are its own. */
-export type ReadPacket = Omit<CapturedPacket, 'data'> & { readonly data: string };
+type ReadPacket = Omit<CapturedPacket, 'data'> & { readonly data: string };
 
 export interface ReadResult {
   readonly packets: readonly ReadPacket[];
