@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -25,7 +25,11 @@ export async function fuzzedNode(
     config,
     stringify({ ...labConfig(options, plan, node as (typeof plan.nodes)[number]), tables: { flows: 1024 } }),
   );
-  return loadNode(config, plan.manifests, module);
+  try {
+    return await loadNode(config, plan.manifests, module);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 const policy = {
