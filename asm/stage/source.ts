@@ -18,6 +18,7 @@ import {
   PORT_NODE,
   PREFIX_KIND,
   PREFIX_TARGET,
+  ROUTE_OUTSIDE,
   ROUTE_TUNNEL,
   TABLES_ROUTER_MAC,
   TUNNEL_PEER,
@@ -96,8 +97,9 @@ export function sourceFromPort(packet: Packet): void {
   packet.setFrom(from);
   if (kind === PORT_NODE || kind === PORT_FORWARD) {
     // A node may send from any address of its own or of a network behind it, but not as a pod.
-    if (from !== 0 && !(load<u16>(from, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE))
-      packet.setVerdict(Verdict.SourceSpoofed);
+    const isPodNetwork =
+      from !== 0 ? !(load<u16>(from, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE) : isInPodNetwork(packet.source());
+    if (isPodNetwork) packet.setVerdict(Verdict.SourceSpoofed);
     else if (kind === PORT_NODE) packet.addFlags(PACKET_FROM_NODE);
     return;
   }
@@ -109,6 +111,12 @@ export function sourceFromPort(packet: Packet): void {
   ) {
     packet.setVerdict(Verdict.SourceSpoofed);
   }
+}
+
+/** Whether an address that no endpoint has lies in a range of pods: it could only be forged. */
+function isInPodNetwork(address: usize): bool {
+  const route = routeFind(area, address);
+  return route !== 0 && load<u32>(route, PREFIX_KIND) !== ROUTE_OUTSIDE;
 }
 
 /** Checks a packet that came through a tunnel; sets FROM. */

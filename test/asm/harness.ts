@@ -229,8 +229,7 @@ export const deny = (decision = 0): number => decision;
 export const ALL_OFFLOADS = OFFLOAD_TSO | OFFLOAD_USO | OFFLOAD_UDP_SEGMENT | OFFLOAD_COALESCE;
 
 const module = compileDataPath();
-const BASE = WORKERS;
-const FLOWS = WORKERS + WORKER_STRIDE;
+const FLOWS = WORKERS + 2 * WORKER_STRIDE;
 export const AREA_SIZE = 2 ** 18;
 const SCRATCH = 0x800;
 
@@ -278,6 +277,8 @@ export interface NodeOptions {
   readonly maxBatch?: number;
   /** Take over the flow region and the clock of a node that was killed. */
   readonly successorOf?: TestNode;
+  /** Be the second worker over this node's memory and tables. */
+  readonly beside?: TestNode;
 }
 
 export class TestNode {
@@ -286,20 +287,30 @@ export class TestNode {
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly scratch = SCRATCH;
+  /** Start of the worker's region. */
+  readonly base: number;
   area = 0;
   /** Whether the flow region was taken up as it was. */
   readonly flowsKept: boolean;
-  #clock = 1_000_000;
 
   constructor(tables: Tables | null, options: NodeOptions = {}) {
+    const { successorOf, beside } = options;
     const flowsSize = 4096 + (options.flowBuckets ?? 64) * (32 + 8 * 128);
     const areaA = FLOWS + roundUp(flowsSize, 4096);
     const pages = roundUp(areaA + 2 * AREA_SIZE, WASM_PAGE) / WASM_PAGE;
-    this.memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.memory = beside?.memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.bytes = new Uint8Array(this.memory.buffer);
     this.view = new DataView(this.memory.buffer);
+    this.wasm = instantiate<DataPathExports>(module, this.memory);
+    this.wasm.workerInit(beside ? 1 : 0);
+    this.base = WORKERS + (beside ? WORKER_STRIDE : 0);
     // The arenas are dirtied burst by burst, where they are used.
-    this.bytes.fill(0xa5, BASE + WORKER_RX_FRAMES, BASE + WORKER_HEADERS);
+    this.bytes.fill(0xa5, this.base + WORKER_RX_FRAMES, this.base + WORKER_HEADERS);
+    if (beside) {
+      this.area = beside.area;
+      this.flowsKept = true;
+      return;
+    }
     this.bytes.fill(0xa5, areaA, areaA + 2 * AREA_SIZE);
     this.#u32(CONTROL_FLOWS, FLOWS);
     this.#u32(CONTROL_FLOWS_SIZE, flowsSize);
@@ -307,17 +318,11 @@ export class TestNode {
     this.#u32(CONTROL_AREA_B, areaA + AREA_SIZE);
     this.#u32(CONTROL_AREA_SIZE, AREA_SIZE);
     this.#u32(CONTROL_SEED, 0x5eed);
-    this.offloads = options.offloads ?? ALL_OFFLOADS;
     this.#u32(CONTROL_MAX_BATCH, options.maxBatch ?? 0);
-    this.wasm = instantiate<DataPathExports>(module, this.memory);
-    this.wasm.workerInit(0);
-    const { successorOf } = options;
-    if (successorOf) {
-      this.bytes.set(successorOf.bytes.subarray(FLOWS, FLOWS + flowsSize), FLOWS);
-      this.#clock = successorOf.clock;
-    }
+    this.offloads = options.offloads ?? ALL_OFFLOADS;
+    if (successorOf) this.bytes.set(successorOf.bytes.subarray(FLOWS, FLOWS + flowsSize), FLOWS);
     this.flowsKept = this.wasm.flowsOpen() === 1;
-    this.clock = this.#clock;
+    this.clock = successorOf?.clock ?? 1_000_000;
     if (tables) this.publish(tables);
   }
 
@@ -326,11 +331,10 @@ export class TestNode {
   }
 
   get clock(): number {
-    return this.#clock;
+    return this.view.getUint32(CONTROL_CLOCK, true);
   }
 
   set clock(milliseconds: number) {
-    this.#clock = milliseconds;
     this.#u32(CONTROL_CLOCK, milliseconds);
   }
 
@@ -476,12 +480,12 @@ export class TestNode {
   /** Frames from TAPs through egress(). */
   egress(...frames: readonly FrameIn[]): Burst {
     this.#dirty();
-    this.bytes.fill(0xa5, BASE + WORKER_RX_FRAMES, BASE + WORKER_RX_DATAGRAMS);
-    let at = BASE + WORKER_FRAME_ARENA;
+    this.bytes.fill(0xa5, this.base + WORKER_RX_FRAMES, this.base + WORKER_RX_DATAGRAMS);
+    let at = this.base + WORKER_FRAME_ARENA;
     for (const [i, one] of frames.entries()) {
       const content = concat(one.vnet ?? vnet(), one.frame);
       at += FRAME_HEADROOM;
-      if (at + content.length > BASE + WORKER_FRAME_ARENA_END)
+      if (at + content.length > this.base + WORKER_FRAME_ARENA_END)
         throw new Error('the frames of a burst do not fit');
       this.bytes.fill(0xa5, at - FRAME_HEADROOM, at + content.length + 64);
       this.bytes.set(content, at);
@@ -492,7 +496,7 @@ export class TestNode {
   }
 
   frameDescriptor(i: number, offset: number, length: number, port: number): void {
-    const row = BASE + WORKER_RX_FRAMES + i * RX_FRAME_SIZE;
+    const row = this.base + WORKER_RX_FRAMES + i * RX_FRAME_SIZE;
     this.#u32(row + RX_FRAME_OFFSET, offset);
     this.#u32(row + RX_FRAME_LENGTH, length);
     this.#u16(row + RX_FRAME_PORT, port);
@@ -501,9 +505,9 @@ export class TestNode {
   /** Datagrams from sockets through ingress(). */
   ingress(...datagrams: readonly DatagramIn[]): Burst {
     this.#dirty();
-    this.bytes.fill(0xa5, BASE + WORKER_RX_DATAGRAMS, BASE + WORKER_PACKETS);
+    this.bytes.fill(0xa5, this.base + WORKER_RX_DATAGRAMS, this.base + WORKER_PACKETS);
     for (const [i, one] of datagrams.entries()) {
-      const at = BASE + WORKER_DATAGRAM_ARENA + i * DATAGRAM_STRIDE + DATAGRAM_HEADROOM;
+      const at = this.base + WORKER_DATAGRAM_ARENA + i * DATAGRAM_STRIDE + DATAGRAM_HEADROOM;
       this.bytes.fill(0xa5, at - DATAGRAM_HEADROOM, at + one.bytes.length + 64);
       this.bytes.set(one.bytes, at);
       this.datagramDescriptor(i, at, one.bytes.length, one);
@@ -512,7 +516,7 @@ export class TestNode {
   }
 
   datagramDescriptor(i: number, offset: number, length: number, one: Omit<DatagramIn, 'bytes'>): void {
-    const row = BASE + WORKER_RX_DATAGRAMS + i * RX_DATAGRAM_SIZE;
+    const row = this.base + WORKER_RX_DATAGRAMS + i * RX_DATAGRAM_SIZE;
     this.#u32(row + RX_DATAGRAM_OFFSET, offset);
     this.#u32(row + RX_DATAGRAM_LENGTH, length);
     this.#u32(row + RX_DATAGRAM_SEGMENT, one.segment ?? 0);
@@ -540,19 +544,19 @@ export class TestNode {
 
   /** Stale rows and headers must not matter. */
   #dirty(): void {
-    this.bytes.fill(0xa5, BASE + WORKER_PACKETS, BASE + WORKER_PACKETS + 130 * 192);
-    this.bytes.fill(0xa5, BASE + WORKER_TX_MESSAGES, BASE + WORKER_TX_MESSAGES + 0x8000);
-    this.bytes.fill(0xa5, BASE + WORKER_HEADERS, BASE + WORKER_HEADERS + 0x20000);
+    this.bytes.fill(0xa5, this.base + WORKER_PACKETS, this.base + WORKER_PACKETS + 130 * 192);
+    this.bytes.fill(0xa5, this.base + WORKER_TX_MESSAGES, this.base + WORKER_TX_MESSAGES + 0x8000);
+    this.bytes.fill(0xa5, this.base + WORKER_HEADERS, this.base + WORKER_HEADERS + 0x20000);
   }
 
   #messages(count: number, forwarded: number): Message[] {
-    const iovs = this.view.getUint32(BASE + WORKER_IOV_COUNT, true);
-    expectThat(this.view.getUint32(BASE + WORKER_TX_COUNT, true) === count, 'WORKER_TX_COUNT');
+    const iovs = this.view.getUint32(this.base + WORKER_IOV_COUNT, true);
+    expectThat(this.view.getUint32(this.base + WORKER_TX_COUNT, true) === count, 'WORKER_TX_COUNT');
     expectThat(count <= MAX_TX_MESSAGES && iovs <= MAX_IOVS, `${count} messages, ${iovs} gather entries`);
     let used = 0;
     let decided = 0;
     const messages = Array.from({ length: count }, (_, i): Message => {
-      const m = BASE + WORKER_TX_MESSAGES + i * TX_MESSAGE_SIZE;
+      const m = this.base + WORKER_TX_MESSAGES + i * TX_MESSAGE_SIZE;
       const u16 = (field: number) => this.view.getUint16(m + field, true);
       const u32 = (field: number) => this.view.getUint32(m + field, true);
       expectThat(u32(TX_IOV) === used, 'gather lists of messages follow one another');
@@ -560,7 +564,7 @@ export class TestNode {
       expectThat(u32(TX_STATUS) === 0, 'TX_STATUS');
       used += u32(TX_IOVS);
       const parts = Array.from({ length: u32(TX_IOVS) }, (_, j) => {
-        const v = BASE + WORKER_TX_IOVS + (u32(TX_IOV) + j) * IOV_SIZE;
+        const v = this.base + WORKER_TX_IOVS + (u32(TX_IOV) + j) * IOV_SIZE;
         return this.#piece(this.view.getUint32(v, true), this.view.getUint32(v + IOV_LENGTH, true));
       });
       const bytes = concat(...parts);
@@ -597,7 +601,8 @@ export class TestNode {
 
   /** Bytes that a gather entry points at: within the worker's own arenas. */
   #piece(offset: number, length: number): Uint8Array {
-    const isWithin = (from: number, to: number) => offset >= BASE + from && offset + length <= BASE + to;
+    const isWithin = (from: number, to: number) =>
+      offset >= this.base + from && offset + length <= this.base + to;
     expectThat(
       length > 0 &&
         (isWithin(WORKER_HEADERS, WORKER_HEADERS_END) ||
@@ -610,7 +615,7 @@ export class TestNode {
 
   /** Writes errno as the addon does for a refused message. */
   refuse(message: number, errno: number): void {
-    this.#u32(BASE + WORKER_TX_MESSAGES + message * TX_MESSAGE_SIZE + TX_STATUS, errno);
+    this.#u32(this.base + WORKER_TX_MESSAGES + message * TX_MESSAGE_SIZE + TX_STATUS, errno);
   }
 
   verdicts(): Record<string, number> {
@@ -633,7 +638,10 @@ export class TestNode {
 
   /** A counter that no test brings to 2³¹, read without a BigInt: every burst reads all of them. */
   #small(at: number): number {
-    const [low, high] = [this.view.getInt32(BASE + at, true), this.view.getInt32(BASE + at + 4, true)];
+    const [low, high] = [
+      this.view.getInt32(this.base + at, true),
+      this.view.getInt32(this.base + at + 4, true),
+    ];
     if (high !== (low < 0 ? -1 : 0)) throw new Error(`a counter at ${at.toString(16)} ran away`);
     return low;
   }
@@ -651,7 +659,7 @@ export class TestNode {
   }
 
   #counter(at: number): number {
-    return Number(this.view.getBigUint64(BASE + at, true));
+    return Number(this.view.getBigUint64(this.base + at, true));
   }
 
   #u16(at: number, value: number): void {

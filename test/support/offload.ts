@@ -36,11 +36,18 @@ interface Parsed {
 const text = (bytes: Uint8Array): string =>
   fromBytes(bytes.length === 4 ? concat(be(0, 10), be(0xffff, 2), bytes) : bytes.slice()).text;
 
-/** Where the headers of a packet without extension headers are. */
+/** Hop-by-hop, routing and destination options, RFC 8200 §4. */
+const extensions = [0, 43, 60];
+
+/** Where the headers of a packet are. */
 export function parsed(packet: Uint8Array): Parsed {
   const isV4 = (packet[0] as number) >> 4 === 4;
-  const l4 = isV4 ? ((packet[0] as number) & 15) * 4 : 40;
-  const protocol = packet[isV4 ? 9 : 6] as number;
+  let l4 = isV4 ? ((packet[0] as number) & 15) * 4 : 40;
+  let protocol = packet[isV4 ? 9 : 6] as number;
+  while (!isV4 && extensions.includes(protocol)) {
+    protocol = packet[l4] as number;
+    l4 += ((packet[l4 + 1] as number) + 1) * 8;
+  }
   const header = protocol === 6 ? ((packet[l4 + 12] as number) >> 4) * 4 : protocol === 17 ? 8 : 0;
   return {
     src: text(isV4 ? packet.subarray(12, 16) : packet.subarray(8, 24)),
@@ -81,8 +88,8 @@ export function packetsOf(frame: Uint8Array): Uint8Array[] {
   if (!(flags & NEEDS_CSUM)) throw new Error('a superframe without an open checksum');
   const { protocol, l4 } = parsed(packet);
   const isRight =
-    (gsoType === GSO_TCPV4 && protocol === 6 && l4 === 20) ||
-    (gsoType === GSO_TCPV6 && protocol === 6 && l4 === 40) ||
+    (gsoType === GSO_TCPV4 && protocol === 6 && (packet[0] as number) >> 4 === 4) ||
+    (gsoType === GSO_TCPV6 && protocol === 6 && (packet[0] as number) >> 4 === 6) ||
     (gsoType === GSO_UDP_L4 && protocol === 17);
   if (!isRight || start !== 14 + l4 || offset !== (protocol === 6 ? 16 : 6)) {
     throw new Error(`vnet header: type ${gsoType} start ${start} offset ${offset} for protocol ${protocol}`);

@@ -21,6 +21,7 @@ import {
   fragmentHeader,
   geneve,
   geneveOption,
+  hex,
   icmp,
   ipv4,
   ipv6,
@@ -49,7 +50,7 @@ import {
   VNI,
   VXLAN_SLOT,
 } from '../cluster.ts';
-import type { DatagramIn, FrameIn, TestNode } from '../harness.ts';
+import { type DatagramIn, type FrameIn, TestNode } from '../harness.ts';
 
 const payload = Uint8Array.from({ length: 90 }, (_, i) => i);
 const frameTo = { dst: routerMac(1), src: portMac(1, 2) };
@@ -385,5 +386,32 @@ describe('a burst that asks for too much', () => {
     expect((verdicts.Consumed ?? 0) + (verdicts.BurstFull ?? 0)).toBe(16 * 1200);
     expect(verdicts.BurstFull).toBeGreaterThan(0);
     expect(messages.flatMap(({ datagrams }) => datagrams)).toHaveLength(verdicts.Consumed ?? 0);
+  });
+});
+
+describe('a second worker', () => {
+  const first = nodeOf(1, { ports: { 2: { ingress: { rows: [[0]] } } } });
+  const second = new TestNode(null, { beside: first });
+  const regionOf = ({ bytes, base }: TestNode) => Buffer.from(bytes.subarray(base + 0x1000, base + 0x120000));
+
+  it('does the same, and counts in its own region only', () => {
+    const before = Buffer.from(regionOf(first));
+    for (const { port: from, frame: content } of validFrames.map((bytes) => ({ port: 2, frame: bytes }))) {
+      const alone = nodeOf(1, { ports: { 2: { ingress: { rows: [[0]] } } } });
+      const [got, expected] = [second, alone].map((node) => node.egress({ port: from, frame: content }));
+      expect(got?.verdicts).toEqual(expected?.verdicts);
+      expect(got?.messages.map(({ bytes }) => hex(bytes))).toEqual(
+        expected?.messages.map(({ bytes }) => hex(bytes)),
+      );
+    }
+    expect(regionOf(first).equals(before)).toBe(true);
+  });
+
+  it('knows the connections of the first', () => {
+    const there = udpPacket({ src: pod(4, 1, 2), dst: pod(4, 2, 2) }, { sport: 7, dport: 8 });
+    const back = udpPacket({ src: pod(4, 2, 2), dst: pod(4, 1, 2) }, { sport: 8, dport: 7 });
+    expect(second.ingress(fromPeer(1, back)).verdicts).toEqual({ PolicyIngress: 1 });
+    expect(first.egress(fromPod(1, 2, there)).verdicts).toEqual({ Forward: 1 });
+    expect(second.ingress(fromPeer(1, back)).verdicts).toEqual({ Forward: 1 });
   });
 });

@@ -287,6 +287,34 @@ describe.each([
   });
 });
 
+describe('a superframe with IP options or extension headers', () => {
+  const payload = Uint8Array.from({ length: 5001 }, (_, i) => i * 3);
+  const extension = { type: 60, bytes: concat(be(0, 1), be(1, 1), new Uint8Array(14)) };
+
+  it.each([4, 6] as const)('repeats them in each segment, IPv%i', (family) => {
+    const between = {
+      src: pod(family, 1, 2),
+      dst: pod(family, 2, 2),
+      options: new Uint8Array(12).fill(1),
+      extensions: [extension],
+    };
+    const start = 14 + (family === 4 ? 32 : 56);
+    for (const options of tunnels) {
+      const segmentsOf = (packet: Uint8Array, header: Uint8Array) => {
+        const { messages } = nodeOf(1, options).egress(fromPod(1, 2, packet, header));
+        return messages.flatMap(({ datagrams }) => datagrams).map((one) => hex(innerOf(one, options)));
+      };
+      const tcp = tcpPacket(between, { checksum: 'partial', flags: ACK | PSH }, payload);
+      const tcpHeader = vnet({ flags: 1, gsoType: family === 4 ? 1 : 4, gsoSize: 1000, start, offset: 16 });
+      expect(segmentsOf(tcp, tcpHeader)).toEqual(split(hopped(tcp), 1000).map(hex));
+      const udp = udpPacket(between, { checksum: 'partial' }, payload);
+      expect(segmentsOf(udp, vnet({ flags: 1, gsoType: 5, gsoSize: 999, start, offset: 6 }))).toEqual(
+        split(hopped(udp), 999).map(hex),
+      );
+    }
+  });
+});
+
 describe('a long transfer', () => {
   it('leaves in few messages and arrives in few frames', () => {
     const item = { bytes: 12_000, psh: false, tos: 0, flags: 0, ackStep: 0, optionStep: 0, idStep: 0 };

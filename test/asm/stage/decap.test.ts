@@ -1,7 +1,7 @@
 // What comes from peers: what is opened, and the name of every reason why not.
 import { describe, expect, it } from 'vitest';
 import { RX_FLAG_TRUNCATED } from '../../../asm/layout/burst.ts';
-import { SOCKET_NONE } from '../../../asm/layout/tables.ts';
+import { SOCKET_NONE, TUNNEL_VXLAN } from '../../../asm/layout/tables.ts';
 import {
   be,
   concat,
@@ -30,13 +30,15 @@ import {
   pod,
   portMac,
   routerMac,
+  sockets,
+  tablesOf,
   toPod,
   tunnelled,
   underlay,
   VNI,
   VXLAN_SLOT,
 } from '../cluster.ts';
-import { type DatagramIn, fate, type TestNode } from '../harness.ts';
+import { type DatagramIn, fate, TestNode, type TunnelSpec } from '../harness.ts';
 
 const encapsulations: readonly Encapsulation[] = ['vxlan', 'geneve', 'geneve-ip', 'ipip'];
 const families = [4, 6] as const;
@@ -373,6 +375,29 @@ describe('inner sources', () => {
     const mapped = udpPacket({ src: pod(6, 2, 2), dst: pod(6, 1, 2) }, {});
     mapped.set(concat(be(0, 10), be(0xffff, 2), fromHex('0af40202')), 8);
     expect(fate(node.ingress(fromPeer(1, mapped)))).toBe('MartianAddress');
+  });
+
+  it('belong to the peer by whichever of its tunnels they come', () => {
+    const tables = tablesOf(1);
+    const [tunnel] = tables.tunnels as [TunnelSpec];
+    const other = { ...tunnel, family: 6 as const, remote: underlay(6, 2), local: underlay(6, 1) };
+    const node = new TestNode({
+      ...tables,
+      tunnels: [tunnel, other, { ...other, peer: 3, remote: underlay(6, 3) }],
+      peers: [
+        ...tables.peers,
+        { address: underlay(6, 2), kind: TUNNEL_VXLAN, tunnel: 1 },
+        { address: underlay(6, 3), kind: TUNNEL_VXLAN, tunnel: 2 },
+      ],
+    });
+    sockets(node);
+    const by = (source: string, src: string) =>
+      fate(node.ingress({ ...fromPeer(1, udpPacket({ src, dst: pod(4, 1, 2) }, {})), source }));
+    for (const src of [pod(4, 2, 2), pod(4, 2, 99), underlay(4, 2)]) {
+      expect(by(underlay(4, 2), src)).toBe('Forward');
+      expect(by(underlay(6, 2), src)).toBe('Forward');
+      expect(by(underlay(6, 3), src)).toBe('InnerSourceSpoofed');
+    }
   });
 
   it('never go out by a tunnel again', () => {

@@ -53,6 +53,10 @@ describe.each(families)('source of the node, IPv%i', (family) => {
       expect(fateOf(port, packet(outside, pod(family, 1, 2)))).toBe('Forward');
       expect(fateOf(port, packet(pod(family, 1, 2), pod(family, 1, 3)))).toBe('SourceSpoofed');
       expect(fateOf(port, packet(pod(family, 2, 2), pod(family, 1, 2)))).toBe('SourceSpoofed');
+      // Nor one that could be: it would be judged by the blocks around pods.
+      for (const src of [pod(family, 1, 99), pod(family, 2, 99), pod(family, 9, 9)]) {
+        expect(fateOf(port, packet(src, pod(family, 1, 2)))).toBe('SourceSpoofed');
+      }
     }
   });
 
