@@ -64,7 +64,7 @@ export const PACKET_TOS: u32 = 102;
 export const PACKET_TTL: u32 = 103;
 /** u32: identification of the datagram that a fragment belongs to. */
 export const PACKET_FRAGMENT_ID: u32 = 104;
-/** u16: MTU of the way out that the packet did not fit. */
+/** u16: MTU of the way out that the packet did not fit, or the octet that a parameter problem points at. */
 export const PACKET_MTU: u32 = 108;
 /** u8: outer TOS or traffic class it arrived under. */
 export const PACKET_OUTER_TOS: u32 = 110;

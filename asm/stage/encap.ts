@@ -24,8 +24,9 @@ import { ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet } from '../wire/
 import { Geneve } from '../wire/geneve';
 import { Ipv4 } from '../wire/ipv4';
 import { IPV6_LEN, Ipv6 } from '../wire/ipv6';
-import { PROTOCOL_IPIP, PROTOCOL_IPV6 } from '../wire/protocol';
+import { PROTOCOL_DESTINATION_OPTIONS, PROTOCOL_IPIP, PROTOCOL_IPV6 } from '../wire/protocol';
 import { outerTos } from './ecn';
+import { limitLength, limitWrite } from './encapsulation-limit';
 
 /** Most bytes of template, Ethernet header included, that can stand before an IP packet. */
 export const ENCAP_HEADROOM: u32 = 112;
@@ -37,7 +38,11 @@ export function isEthernetTunnel(tunnel: usize): bool {
 
 /** Bytes that stand before an IP packet in this tunnel. */
 export function encapLength(tunnel: usize): u32 {
-  return <u32>load<u16>(tunnel, TUNNEL_HEADER_LENGTH) + (isEthernetTunnel(tunnel) ? ETHERNET_LEN : 0);
+  return (
+    <u32>load<u16>(tunnel, TUNNEL_HEADER_LENGTH) +
+    (isEthernetTunnel(tunnel) ? ETHERNET_LEN : 0) +
+    limitLength()
+  );
 }
 
 /** Socket slot of a flow: its source port. */
@@ -65,7 +70,7 @@ export function encapWrite(tunnel: usize, ip: usize, bytes: u32, version: u32, t
     );
     ethernet.setType(version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
   }
-  at -= header;
+  at -= header + limitLength();
   templateWrite(tunnel, at, header);
   if (<u32>load<u8>(tunnel, TUNNEL_KIND) === TUNNEL_IPIP)
     outerIpWrite(tunnel, at, header, bytes, version, tos, hash);
@@ -100,8 +105,13 @@ export function outerIpWrite(
   } else {
     const outer = Ipv6.at(at);
     outer.setFirstWord(tos, hash);
-    outer.setPayloadLength(header - IPV6_LEN + bytes);
-    outer.setNextHeader(protocol);
+    outer.setPayloadLength(header - IPV6_LEN + limitLength() + bytes);
+    if (limitLength() === 0) {
+      outer.setNextHeader(protocol);
+    } else {
+      outer.setNextHeader(PROTOCOL_DESTINATION_OPTIONS);
+      limitWrite(at + header, protocol);
+    }
   }
 }
 

@@ -42,6 +42,7 @@ import {
 } from './checksum';
 import { coalesce, coalesceClose, mayCoalesce } from './coalesce';
 import { encap } from './encap';
+import { limitAt, limitLength, setInnerLimit } from './encapsulation-limit';
 import { etherAddress, etherWrite } from './ether';
 import { fragment } from './fragment';
 import { segment } from './segment';
@@ -51,7 +52,6 @@ const MAX_COPIED: u32 = 256;
 
 /** Sends a packet that came from a TAP and whose ROUTE and TARGET are set. */
 export function forwardFromPort(packet: Packet): void {
-  const from = portRow(area, packet.slot());
   const isTunnel = packet.route() === ROUTE_TUNNEL;
   const target = packet.target();
   const to = isTunnel ? 0 : portRow(area, target);
@@ -64,7 +64,25 @@ export function forwardFromPort(packet: Packet): void {
     packet.setVerdict(tunnel === 0 ? Verdict.NoRoute : Verdict.TunnelLoop);
     return;
   }
-  const mtu: u32 = isTunnel ? load<u32>(tunnel, TUNNEL_MTU) : <u32>load<u16>(to, PORT_MTU);
+  const limit: u32 = isTunnel ? limitAt(packet, tunnel) : 0;
+  if (limit !== 0) {
+    const left = <u32>load<u8>(packet.ip() + limit);
+    if (left === 0) {
+      packet.setMtu(limit);
+      packet.setVerdict(Verdict.EncapsulationLimit);
+      return;
+    }
+    setInnerLimit(left);
+  }
+  toTarget(packet, target, to, tunnel);
+  setInnerLimit(0);
+}
+
+/** `to` is the port's row, or 0 and `tunnel` the tunnel's. */
+function toTarget(packet: Packet, target: u32, to: usize, tunnel: usize): void {
+  const isTunnel = tunnel !== 0;
+  const from = portRow(area, packet.slot());
+  const mtu: u32 = isTunnel ? load<u32>(tunnel, TUNNEL_MTU) - limitLength() : <u32>load<u16>(to, PORT_MTU);
   const isRouted =
     <u32>load<u8>(from, PORT_KIND) === PORT_POD && (isTunnel || <u32>load<u8>(to, PORT_KIND) === PORT_POD);
   // What needs no hop here may still have none (RFC 2003 §3.1).

@@ -33,6 +33,7 @@ import {
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   ICMPV6_ADDRESS_UNREACHABLE,
+  ICMPV6_PARAMETER_PROBLEM,
   ICMPV6_TIME_EXCEEDED,
   ICMPV6_TOO_BIG,
   ICMPV6_UNREACHABLE,
@@ -81,6 +82,9 @@ export function icmpError(packet: Packet): void {
     code = isV4 ? ICMP_FRAGMENTATION_NEEDED : 0;
     // IPv6 is never asked to go below its minimum (RFC 8200 §5).
     rest = isV4 ? packet.mtu() : max(packet.mtu(), IPV6_MIN_MTU);
+  } else if (verdict === Verdict.EncapsulationLimit) {
+    type = ICMPV6_PARAMETER_PROBLEM;
+    rest = packet.mtu();
   } else if (verdict === Verdict.NoEndpoint || verdict === Verdict.NoRoute) {
     type = isV4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
     code = isV4
