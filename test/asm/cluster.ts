@@ -65,18 +65,18 @@ export const FIRST_ENTROPY_SLOT = FIRST_SOCKET_SLOT + 8;
 
 export const routerMac = (node: number) => `0a:00:00:00:00:0${node}`;
 export const portMac = (node: number, port: number) => `02:00:00:0${node}:00:0${port}`;
-export const pod4 = (node: number, port: number) => `10.244.${node}.${port}`;
-export const pod6 = (node: number, port: number) => `fd00:244:${node}::${port}`;
+const pod4 = (node: number, port: number) => `10.244.${node}.${port}`;
+const pod6 = (node: number, port: number) => `fd00:244:${node}::${port}`;
 export const pod = (family: 4 | 6, node: number, port: number) => (family === 4 ? pod4 : pod6)(node, port);
 export const underlay = (family: 4 | 6, node: number) =>
   family === 4 ? `192.0.2.${node}` : `2001:db8::${node}`;
 
 const other = (node: number) => 3 - node;
 
-export const OVERHEAD: Record<Encapsulation, number> = { vxlan: 30, geneve: 30, 'geneve-ip': 16, ipip: 0 };
+const OVERHEAD: Record<Encapsulation, number> = { vxlan: 30, geneve: 30, 'geneve-ip': 16, ipip: 0 };
 
 /** Bytes of outer header that the data path writes before an inner packet. */
-export function templateOf(node: number, options: ClusterOptions): Uint8Array {
+function templateOf(node: number, options: ClusterOptions): Uint8Array {
   const { encapsulation = 'vxlan', underlay: family = 4, vni = VNI, geneveOptions, dscp = 0 } = options;
   if (encapsulation === 'vxlan') return vxlan(vni, new Uint8Array());
   if (encapsulation !== 'ipip') {
@@ -231,7 +231,7 @@ export function tunnelled(node: number, packet: Uint8Array, options: ClusterOpti
 }
 
 /** Socket at which such a datagram arrives. */
-export function socketOf(
+function socketOf(
   packet: Uint8Array,
   { encapsulation = 'vxlan', underlay: family = 4 }: ClusterOptions = {},
 ): number {

@@ -143,7 +143,7 @@ interface DataPathExports extends ControlExports, WorkerExports {
   cidrFind(area: number, at: number): number;
 }
 
-export interface EndpointSpec {
+interface EndpointSpec {
   readonly address: string;
   readonly identity?: number;
   readonly port?: number;
@@ -152,7 +152,7 @@ export interface EndpointSpec {
   readonly tunnel?: number;
 }
 
-export interface RouteSpec {
+interface RouteSpec {
   readonly prefix: string;
   readonly kind: number;
   readonly target?: number;
@@ -675,7 +675,7 @@ function expectThat(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Error(`burst: ${what}`);
 }
 
-export function cut(bytes: Uint8Array, size: number): Uint8Array[] {
+function cut(bytes: Uint8Array, size: number): Uint8Array[] {
   return Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
     bytes.slice(i * size, (i + 1) * size),
   );
@@ -693,13 +693,13 @@ function difference<K extends string | number>(
 
 const roundUp = (value: number, unit: number) => Math.ceil(value / unit) * unit;
 
-export function macWords(text: string): [number, number] {
+function macWords(text: string): [number, number] {
   const view = new DataView(macBytes(text).buffer);
   return [view.getUint32(0, true), view.getUint16(4, true)];
 }
 
 /** Four words and a length that counts from the first of 128 bits. */
-export function prefixWords(prefix: string): [number, number, number, number, number] {
+function prefixWords(prefix: string): [number, number, number, number, number] {
   const [base = '', length = ''] = prefix.split('/');
   return [...words(address(base)), Number(length) + (base.includes('.') ? 96 : 0)];
 }
