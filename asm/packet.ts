@@ -169,7 +169,11 @@ export class Packet {
     return load<u32>(changetype<usize>(this), PACKET_SPORT);
   }
   @inline setPorts(sport: u32, dport: u32): void {
-    store<u32>(changetype<usize>(this), sport | (dport << 16), PACKET_SPORT);
+    this.setPortPair(sport | (dport << 16));
+  }
+  /** As ports() returns them. */
+  @inline setPortPair(ports: u32): void {
+    store<u32>(changetype<usize>(this), ports, PACKET_SPORT);
   }
   @inline hash(): u32 {
     return load<u32>(changetype<usize>(this), PACKET_HASH);

@@ -1,7 +1,7 @@
 // What is measured: each case is one call that WebAssembly and C make over the same memory.
 import { FRAME_HEADROOM, WORKER_DATAGRAM_ARENA, WORKER_FRAME_ARENA } from '../asm/layout/memory.ts';
 import { tunnelHeader } from '../src/dataplane/tunnel-header.ts';
-import { type Burst, type Merged, socketBurst, tapBurst } from './burst.ts';
+import { type Burst, type Merged, socketBurst, type TapFrame, tapBurst } from './burst.ts';
 import { ethernetFrame, type Flow, tapFrame, tcpHeaders, tcpPacket, udpPacket } from './frames.ts';
 import { burstOutput, type Output, pendingOutput, rowsOutput } from './output.ts';
 import type { Twin } from './twin.ts';
@@ -39,6 +39,8 @@ const VECTOR = PODS;
 const MERGED = 8;
 const CHECKSUM_SIZES = [20, 40, 64, 128, 256, 576, 1460, 9000, 65_535];
 const SUPERFRAME = 61_000;
+/** Segments in one merged datagram; more would not fit its buffer. */
+const RECEIVED = 40;
 
 export const groups: readonly Group[] = [
   { title: 'Checksum', cases: checksums },
@@ -166,26 +168,20 @@ function encapsulations(twin: Twin): Case[] {
 }
 
 function wholeWays(twin: Twin): Case[] {
-  const cases = tunnels.flatMap(([name, options]) => {
-    const world = new World(options, twin);
-    return [
-      egressCase(`egress, ${name}, ${VECTOR} flows`, world, podFrames(world, VECTOR, 4), VECTOR),
-      ingressCase(`ingress, ${name}, ${VECTOR} flows`, world, peerMessages(world, VECTOR, 4), VECTOR),
-    ];
-  });
+  const ways = (label: string, world: World, flows: number, family: 4 | 6 = 4) =>
+    bothWays([`egress, ${label}`, `ingress, ${label}`], world, {
+      frames: podFrames(world, flows, family),
+      messages: peerMessages(world, flows, family),
+      packets: [VECTOR, VECTOR],
+    });
   const world = new World({ encapsulation: 'geneve' }, twin);
   return [
-    ...cases,
-    egressCase('egress, GENEVE, 1 flow', world, podFrames(world, 1, 4), VECTOR),
-    ingressCase('ingress, GENEVE, 1 flow', world, peerMessages(world, 1, 4), VECTOR),
-    egressCase('egress, GENEVE, IPv6, 128 flows', world, podFrames(world, VECTOR, 6), VECTOR),
-    ingressCase('ingress, GENEVE, IPv6, 128 flows', world, peerMessages(world, VECTOR, 6), VECTOR),
-    redecided(
-      egressCase('egress, GENEVE, every flow decided anew', world, podFrames(world, VECTOR, 4), VECTOR),
+    ...tunnels.flatMap(([name, options]) =>
+      ways(`${name}, ${VECTOR} flows`, new World(options, twin), VECTOR),
     ),
-    redecided(
-      ingressCase('ingress, GENEVE, every flow decided anew', world, peerMessages(world, VECTOR, 4), VECTOR),
-    ),
+    ...ways('GENEVE, 1 flow', world, 1),
+    ...ways(`GENEVE, IPv6, ${VECTOR} flows`, world, VECTOR, 6),
+    ...ways('GENEVE, every flow decided anew', world, VECTOR).map(redecided),
   ];
 }
 
@@ -199,16 +195,14 @@ function superframes(twin: Twin): Case[] {
       const size = world.mtu - headers;
       const whole = tcpPacket(flow, headers + SUPERFRAME, 1);
       const frame = tapFrame(ethernetFrame(world.desired.node.routerMac, podMac(0), whole), { size, flow });
-      const segments = Math.ceil(SUPERFRAME / size);
-
-      const back = reversed(flow);
-      const datagrams = Array.from({ length: 40 }, (_, i) =>
-        encapsulated(world, tcpPacket(back, headers + size, 1 + i * size)),
+      const datagrams = Array.from({ length: RECEIVED }, (_, i) =>
+        encapsulated(world, tcpPacket(reversed(flow), headers + size, 1 + i * size)),
       );
-      return [
-        egressCase(`segment, ${name}, TCP`, world, [{ port: world.port(0), bytes: frame }], segments),
-        ingressCase(`coalesce, ${name}, TCP`, world, [datagrams], datagrams.length),
-      ];
+      return bothWays([`segment, ${name}, TCP`, `coalesce, ${name}, TCP`], world, {
+        frames: [{ port: world.port(0), bytes: frame }],
+        messages: [datagrams],
+        packets: [Math.ceil(SUPERFRAME / size), RECEIVED],
+      });
     });
 }
 
@@ -271,36 +265,36 @@ function encapsulated(world: World, packet: Uint8Array): Uint8Array {
 
 // ---- whole bursts ------------------------------------------------------------------------------------
 
-type Frames = Parameters<typeof tapBurst>[1];
+interface Traffic {
+  readonly frames: readonly TapFrame[];
+  /** Of the same flows. */
+  readonly messages: readonly Merged[];
+  /** Packets that leave and that arrive. */
+  readonly packets: readonly [number, number];
+}
 
-const egressCase = (name: string, world: World, frames: Frames, packets: number): Case =>
-  burstCase(name, world, tapBurst(world, frames), packets, 'egress');
-
-const ingressCase = (name: string, world: World, messages: readonly Merged[], packets: number): Case =>
-  burstCase(name, world, socketBurst(world, messages), packets, 'ingress');
-
-function burstCase(
-  name: string,
-  world: World,
-  burst: Burst,
-  packets: number,
-  direction: 'egress' | 'ingress',
-): Case {
-  return {
+function bothWays(names: readonly [string, string], world: World, traffic: Traffic): Case[] {
+  const out = tapBurst(world, traffic.frames);
+  const back = socketBurst(world, traffic.messages);
+  const way = (direction: 'egress' | 'ingress', name: string, burst: Burst, packets: number): Case => ({
     name,
     unit: 'packet',
     units: packets,
     world,
     begin() {
       // Makes the flows, so that every later burst hits them.
-      burst.restore();
-      world.dataPath[direction](burst.count);
+      out.restore();
+      world.dataPath.egress(out.count);
     },
     prepare: burst.restore,
     wasm: () => world.dataPath[direction](burst.count),
     c: () => world.twin[direction](burst.count),
     output: (messages) => burstOutput(world, messages),
-  };
+  });
+  return [
+    way('egress', names[0], out, traffic.packets[0]),
+    way('ingress', names[1], back, traffic.packets[1]),
+  ];
 }
 
 /** The same under tables that are new each time: route and policy are looked up for every packet. */

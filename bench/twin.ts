@@ -64,9 +64,13 @@ export async function buildTwin(): Promise<void> {
       `${root}node_modules/assemblyscript/bin/asc.js`,
       'bench/asm/stages.ts',
       '--config',
-      'bench/asm/asconfig.json',
+      'asconfig.json',
+      '--target',
+      'release',
       '--outFile',
       stagesFile,
+      '--textFile',
+      `${folder}/stages.wat`,
     ]),
   );
   stamp.write();

@@ -28,6 +28,7 @@ import {
   SOCKET_IPIP4,
   SOCKET_IPIP6_4,
   SOCKET_VXLAN,
+  TABLES_EPOCH,
 } from '../asm/layout/tables.ts';
 import { parseConfig } from '../src/config/load.ts';
 import type { Config, Encapsulation } from '../src/config/schema.ts';
@@ -174,6 +175,7 @@ export class World {
   /** Calls the same tables new, so that every flow has to be decided again; epochs must be even. */
   setEpoch(epoch: number): void {
     this.memory.view.setUint32(CONTROL_EPOCH, epoch, true);
+    this.memory.view.setUint32(this.#area + TABLES_EPOCH, epoch, true);
   }
 
   /** Everything that a burst can write. */

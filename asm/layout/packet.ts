@@ -4,7 +4,7 @@
  * Rows live in WORKER_PACKETS and are valid for one vector. Addresses are 16 bytes
  * in network order, IPv4 as ::ffff:a.b.c.d; all other words are host order.
  */
-export const PACKET_SIZE: u32 = 192;
+export const PACKET_SIZE: u32 = 128;
 
 /** u32: offset of the first byte (Ethernet header, or IP header where there is none). */
 export const PACKET_DATA: u32 = 0;
@@ -103,4 +103,4 @@ export const PACKET_FROM_NODE: u32 = 0x200;
 export const PACKET_HAS_OPTIONS: u32 = 0x400;
 
 /** Bytes from WORKER_PACKETS to a row beyond the vector, for a packet quoted by another: MAX_VECTOR rows on. */
-export const PACKET_SCRATCH: u32 = 0x6000;
+export const PACKET_SCRATCH: u32 = 0x4000;

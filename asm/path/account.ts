@@ -1,15 +1,26 @@
 /** Account: every packet of a vector is counted once, under its fate. */
 import { NO_TUNNEL } from '../layout/burst';
+import { PACKET_SIZE } from '../layout/packet';
 import { PORT_DROPS, TUNNEL_DROPS } from '../layout/tables';
 import { Packet } from '../packet';
 import { countDecision, countPortOne, countTunnelOne, countVerdict } from '../table/counters';
 import { Verdict } from '../verdict';
 
-/** Counts the fate of a packet. */
-export function account(packet: Packet): void {
+/** Counts the fates of the rows from `first` up to `end`. */
+export function account(first: usize, end: usize): void {
+  let forwarded: u32 = 0;
+  for (let p = first; p < end; p += PACKET_SIZE) {
+    const packet = Packet.at(p);
+    if (packet.verdict() === Verdict.Forward) forwarded++;
+    else accountOther(packet);
+  }
+  countVerdict(Verdict.Forward, forwarded);
+}
+
+function accountOther(packet: Packet): void {
   const verdict = packet.verdict();
   countVerdict(verdict, 1);
-  if (verdict === Verdict.Forward || verdict === Verdict.Consumed) return;
+  if (verdict === Verdict.Consumed) return;
   if (packet.tunnel() === NO_TUNNEL) countPortOne(packet.slot(), PORT_DROPS, 1);
   else countTunnelOne(packet.tunnel(), TUNNEL_DROPS, 1);
   if (verdict === Verdict.PolicyEgress || verdict === Verdict.PolicyIngress) countDecision(packet.decision());

@@ -14,7 +14,7 @@ import { Packet } from '../packet';
 import { coalesceClose } from '../stage/coalesce';
 import { forwardFromPort } from '../stage/forward';
 import { icmpError } from '../stage/icmp-error';
-import { neighbor } from '../stage/neighbor';
+import { mayBeNeighbor, neighbor } from '../stage/neighbor';
 import { parse } from '../stage/parse';
 import { policy } from '../stage/policy';
 import { route } from '../stage/route';
@@ -54,7 +54,7 @@ export function egress(frames: u32): u32 {
     frame += RX_FRAME_SIZE;
   }
   if (isReady) stages(first, end);
-  for (let p = first; p < end; p += PACKET_SIZE) account(Packet.at(p));
+  account(first, end);
   countStat(STAT_RECEIVED, n);
   coalesceClose();
   pendingFlush();
@@ -69,7 +69,7 @@ function stages(first: usize, end: usize): void {
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
-    if (packet.isInProgress()) neighbor(packet);
+    if (packet.isInProgress() && mayBeNeighbor(packet)) neighbor(packet);
     if (packet.isInProgress()) sourceFromPort(packet);
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
@@ -86,7 +86,7 @@ function stages(first: usize, end: usize): void {
       trackSeen(packet);
       forwardFromPort(packet);
     }
-    icmpError(packet);
+    if (packet.verdict() !== Verdict.Forward) icmpError(packet);
   }
 }
 

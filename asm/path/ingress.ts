@@ -36,7 +36,7 @@ import { decap, tunnelOf } from '../stage/decap';
 import { ecnDecap } from '../stage/ecn';
 import { forwardFromTunnel } from '../stage/forward';
 import { icmpError } from '../stage/icmp-error';
-import { neighbor } from '../stage/neighbor';
+import { mayBeNeighbor, neighbor } from '../stage/neighbor';
 import { parse } from '../stage/parse';
 import { policy } from '../stage/policy';
 import { route } from '../stage/route';
@@ -77,6 +77,10 @@ export function ingress(datagrams: u32): u32 {
     admit(lead, descriptor, isReady);
     const tunnel: u32 = lead.isInProgress() ? tunnelOf(lead, descriptor, kind) : NO_ENDPOINT_TUNNEL;
     const verdict = lead.verdict();
+    if (tunnel !== NO_ENDPOINT_TUNNEL) {
+      countTunnel(tunnel, TUNNEL_RX_PACKETS, max((length + step - 1) / step, 1), length);
+      store<u32>(tunnelField(tunnel, TUNNEL_LAST_SEEN), now);
+    }
     let offset: u32 = 0;
     do {
       const packet = Packet.at(at);
@@ -87,8 +91,6 @@ export function ingress(datagrams: u32): u32 {
       if (merged !== 0) packet.addFlags(PACKET_IS_VERIFIED);
       if (tunnel !== NO_ENDPOINT_TUNNEL) {
         packet.setTunnel(tunnel);
-        countTunnel(tunnel, TUNNEL_RX_PACKETS, 1, packet.length());
-        store<u32>(tunnelField(tunnel, TUNNEL_LAST_SEEN), now);
         if (packet.isInProgress()) decap(packet, kind);
       }
       at += PACKET_SIZE;
@@ -125,7 +127,7 @@ function stages(first: usize, end: usize): void {
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
-    if (packet.isInProgress()) neighbor(packet);
+    if (packet.isInProgress() && mayBeNeighbor(packet)) neighbor(packet);
     if (packet.isInProgress()) sourceFromTunnel(packet);
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
@@ -142,8 +144,8 @@ function stages(first: usize, end: usize): void {
       trackSeen(packet);
       forwardFromTunnel(packet);
     }
-    icmpError(packet);
+    if (packet.verdict() !== Verdict.Forward) icmpError(packet);
   }
-  for (let p = first; p < end; p += PACKET_SIZE) account(Packet.at(p));
+  account(first, end);
   countStat(STAT_RECEIVED, <u32>(end - first) / PACKET_SIZE);
 }

@@ -22,6 +22,7 @@ import { countStat } from '../table/counters';
 import { messageGrow, messagePush, messages, messageToPort } from '../transmit/message';
 import { transmitFits } from '../transmit/pending';
 import { fold, pseudoSum } from '../wire/checksum';
+import { copyShort } from '../wire/copy';
 import { ETHERNET_LEN } from '../wire/ethernet';
 import { IPV4_LEN, Ipv4 } from '../wire/ipv4';
 import { Ipv6 } from '../wire/ipv6';
@@ -132,7 +133,7 @@ function join(packet: Packet): bool {
   const bytes = packet.end() - packet.payload();
   const payload = packet.data() + packet.payload();
   if (packed !== 0) {
-    memory.copy(packed, payload, bytes);
+    copyShort(packed, payload, bytes);
     packed += bytes;
     messageGrow(message, bytes);
   } else {
@@ -165,11 +166,11 @@ function open(packet: Packet, target: u32): bool {
   vnet = arena;
   Vnet.at(vnet).clear();
   etherWrite(vnet + VNET_HEADER, packet.version(), target);
-  memory.copy(vnet + VNET_HEADER + ETHERNET_LEN, packet.ip(), headerBytes);
+  copyShort(vnet + VNET_HEADER + ETHERNET_LEN, packet.ip(), headerBytes);
   message = messageToPort(target, 1);
   messageNumber = messages;
   if (isPacked) {
-    memory.copy(vnet + room, packet.data() + packet.payload(), bytes);
+    copyShort(vnet + room, packet.data() + packet.payload(), bytes);
     packed = vnet + room + bytes;
     packedEnd = vnet + room + bytes * maxBatch;
     messagePush(message, vnet, room + bytes);

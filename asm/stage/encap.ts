@@ -19,7 +19,8 @@ import {
   TUNNEL_SLOT,
   TUNNEL_SLOTS,
 } from '../layout/tables';
-import { pendingBegin, pendingDatagram, pendingPush, transmitFits } from '../transmit/pending';
+import { pendingSingle, transmitFits } from '../transmit/pending';
+import { complement, word } from '../wire/checksum';
 import { ETHERNET_LEN, ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet } from '../wire/ethernet';
 import { Geneve } from '../wire/geneve';
 import { Ipv4 } from '../wire/ipv4';
@@ -53,11 +54,14 @@ export function encapSlot(tunnel: usize, hash: u32): u32 {
 /**
  * Writes everything that stands before the IP packet at `ip`, encapLength() bytes.
  * @param bytes length of the IP packet
+ * @returns where it begins
  */
-export function encapWrite(tunnel: usize, ip: usize, bytes: u32, version: u32, tos: u32, hash: u32): void {
+export function encapWrite(tunnel: usize, ip: usize, bytes: u32, version: u32, tos: u32, hash: u32): usize {
   const header = <u32>load<u16>(tunnel, TUNNEL_HEADER_LENGTH);
+  const flags = <u32>load<u16>(tunnel, TUNNEL_FLAGS);
+  const etherType = version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
   let at = ip;
-  if (isEthernetTunnel(tunnel)) {
+  if (flags & TUNNEL_IS_ETHERNET) {
     at -= ETHERNET_LEN;
     const ethernet = Ethernet.at(at);
     ethernet.setDestination(
@@ -68,25 +72,24 @@ export function encapWrite(tunnel: usize, ip: usize, bytes: u32, version: u32, t
       load<u32>(tunnel, TUNNEL_INNER_SOURCE),
       <u32>load<u16>(tunnel, TUNNEL_INNER_SOURCE + 4),
     );
-    ethernet.setType(version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+    ethernet.setType(etherType);
   }
   at -= header + limitLength();
   templateWrite(tunnel, at, header);
-  if (<u32>load<u8>(tunnel, TUNNEL_KIND) === TUNNEL_IPIP)
+  if (flags & TUNNEL_IS_GENEVE_IP) Geneve.at(at).setProtocol(etherType);
+  else if (<u32>load<u8>(tunnel, TUNNEL_KIND) === TUNNEL_IPIP)
     outerIpWrite(tunnel, at, header, bytes, version, tos, hash);
-  else if (<u32>load<u16>(tunnel, TUNNEL_FLAGS) & TUNNEL_IS_GENEVE_IP) {
-    Geneve.at(at).setProtocol(version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
-  }
+  return at;
 }
 
 /** Copies the template of `header` bytes; 8 bytes is by far the most usual length. */
-export function templateWrite(tunnel: usize, at: usize, header: u32): void {
+function templateWrite(tunnel: usize, at: usize, header: u32): void {
   store<u64>(at, load<u64>(tunnel, TUNNEL_HEADER));
   for (let i: u32 = 8; i < header; i += 4) store<u32>(at + i, load<u32>(tunnel + i, TUNNEL_HEADER));
 }
 
 /** Patches an outer IP header copied from the template. */
-export function outerIpWrite(
+function outerIpWrite(
   tunnel: usize,
   at: usize,
   header: u32,
@@ -98,10 +101,14 @@ export function outerIpWrite(
   const protocol = version === 4 ? PROTOCOL_IPIP : PROTOCOL_IPV6;
   if (<u32>load<u8>(tunnel, TUNNEL_FAMILY) === 4) {
     const outer = Ipv4.at(at);
+    const template = Ipv4.at(tunnel + TUNNEL_HEADER);
+    const total = header + bytes;
     store<u8>(at, <u8>tos, 1);
-    outer.setTotalLength(header + bytes);
+    outer.setTotalLength(total);
     store<u8>(at, <u8>protocol, 9);
-    outer.completeChecksum();
+    // What was just written bytewise is slow to load in words: sum the template, and add what differs from it.
+    const patched = ((tos - template.tos()) << 8) + (protocol << 8);
+    store<u16>(at, <u16>complement(template.sum() + <u64>patched + word(total)), 10);
   } else {
     const outer = Ipv6.at(at);
     outer.setFirstWord(tos, hash);
@@ -132,11 +139,8 @@ export function encap(
 ): bool {
   if (!transmitFits(1, 1)) return false;
   const outer = outerTos(tunnel, tos);
-  encapWrite(tunnel, ip, bytes, version, outer, hash);
-  const header = encapLength(tunnel);
-  const row = pendingBegin(encapSlot(tunnel, hash), outer, index, header + bytes, frames);
-  pendingPush(row, ip - header, header + bytes);
-  pendingDatagram(row);
+  const at = encapWrite(tunnel, ip, bytes, version, outer, hash);
+  pendingSingle(encapSlot(tunnel, hash), outer, index, at, <u32>(ip - at) + bytes, frames);
   return true;
 }
 
@@ -145,8 +149,6 @@ export function encapFrame(tunnel: usize, index: u32, frame: usize, bytes: u32, 
   if (!transmitFits(1, 1)) return false;
   const header = <u32>load<u16>(tunnel, TUNNEL_HEADER_LENGTH);
   templateWrite(tunnel, frame - header, header);
-  const row = pendingBegin(encapSlot(tunnel, hash), outerTos(tunnel, 0), index, header + bytes, 0);
-  pendingPush(row, frame - header, header + bytes);
-  pendingDatagram(row);
+  pendingSingle(encapSlot(tunnel, hash), outerTos(tunnel, 0), index, frame - header, header + bytes, 0);
   return true;
 }

@@ -25,6 +25,7 @@ import { messagePush, messageToPort } from '../transmit/message';
 import { transmitFits } from '../transmit/pending';
 import { Verdict } from '../verdict';
 import { isSameAddress } from '../wire/address';
+import { copyShort } from '../wire/copy';
 import { ETHERNET_LEN } from '../wire/ethernet';
 import { IPV4_MIN_MTU, Ipv4 } from '../wire/ipv4';
 import { Ipv6 } from '../wire/ipv6';
@@ -234,7 +235,7 @@ function toPortAlone(packet: Packet, port: u32): bool {
   if (arena === 0) return false;
   Vnet.at(arena).clear();
   etherWrite(arena + VNET_HEADER, packet.version(), port);
-  memory.copy(arena + VNET_HEADER + ETHERNET_LEN, packet.ip(), bytes);
+  copyShort(arena + VNET_HEADER + ETHERNET_LEN, packet.ip(), bytes);
   coalesceClose();
   messagePush(messageToPort(port, 1), arena, VNET_HEADER + ETHERNET_LEN + bytes);
   return true;

@@ -53,6 +53,11 @@ import { coalesceClose } from './coalesce';
 import { ENCAP_HEADROOM, encapFrame, isEthernetTunnel } from './encap';
 import { belongsToPeer } from './source';
 
+/** Whether the packet can be what neighbor() looks for: few are. */
+export function mayBeNeighbor(packet: Packet): bool {
+  return packet.etherType() === ETHERTYPE_ARP || packet.protocol() === PROTOCOL_ICMPV6;
+}
+
 /** Ends the packet's way here if it is ARP or neighbour discovery. */
 export function neighbor(packet: Packet): void {
   if (!packet.has(PACKET_IS_ETHERNET) || packet.vlans() !== 0) return;

@@ -145,14 +145,17 @@ function parseIpv4(packet: Packet, l3: u32): void {
     packet.setVerdict(Verdict.Ipv4Checksum);
     return;
   }
+  const end = l3 + total;
+  const protocol = ip.protocol();
   packet.setVersion(4);
-  packet.setEnd(l3 + total);
+  packet.setEnd(end);
   packet.setTosTtl(ip.tos(), ip.ttl());
-  packet.setProtocol(ip.protocol());
+  packet.setProtocol(protocol);
   packet.setNextHeaderAt(l3 + 9);
   storeMapped(packet.source(), ip.source());
   storeMapped(packet.destination(), ip.destination());
-  let flags: u32 = ip.isDontFragment() ? PACKET_IS_DF : 0;
+  let flags = packet.flags();
+  if (ip.isDontFragment()) flags |= PACKET_IS_DF;
   if (header > IPV4_LEN) flags |= PACKET_HAS_OPTIONS;
   packet.setFragment(0, ip.id());
   if (ip.isFragment()) {
@@ -167,8 +170,7 @@ function parseIpv4(packet: Packet, l3: u32): void {
     flags |=
       PACKET_IS_FRAGMENT | (offset !== 0 ? PACKET_IS_LATER_FRAGMENT : 0) | (more ? PACKET_HAS_MORE : 0);
   }
-  packet.addFlags(flags);
-  parseTransport(packet, l3 + header);
+  parseTransport(packet, l3 + header, end, 4, protocol, flags);
 }
 
 function parseIpv6(packet: Packet, l3: u32): void {
@@ -194,7 +196,7 @@ function parseIpv6(packet: Packet, l3: u32): void {
   let next = ip.nextHeader();
   let nextAt = l3 + 6;
   let at = l3 + IPV6_LEN;
-  let flags: u32 = PACKET_IS_DF;
+  let flags = packet.flags() | PACKET_IS_DF;
   let chain: u32 = 0;
   while (isExtension(next)) {
     if (at + 8 > end || chain++ === MAX_EXTENSIONS) {
@@ -233,101 +235,122 @@ function parseIpv6(packet: Packet, l3: u32): void {
   }
   packet.setProtocol(next);
   packet.setNextHeaderAt(nextAt);
-  packet.addFlags(flags);
-  parseTransport(packet, at);
+  parseTransport(packet, at, end, 6, next, flags);
 }
+
+/** Next headers below 64 that are extensions. */
+const EXTENSIONS: u64 =
+  (1 << (<u64>PROTOCOL_HOP_BY_HOP)) |
+  (1 << (<u64>PROTOCOL_ROUTING)) |
+  (1 << (<u64>PROTOCOL_FRAGMENT)) |
+  (1 << (<u64>PROTOCOL_AH)) |
+  (1 << (<u64>PROTOCOL_DESTINATION_OPTIONS));
 
 function isExtension(next: u32): bool {
-  return (
-    next === PROTOCOL_HOP_BY_HOP ||
-    next === PROTOCOL_ROUTING ||
-    next === PROTOCOL_FRAGMENT ||
-    next === PROTOCOL_DESTINATION_OPTIONS ||
-    next === PROTOCOL_AH ||
-    next === PROTOCOL_MOBILITY ||
-    next === PROTOCOL_HIP ||
-    next === PROTOCOL_SHIM6
-  );
+  return next < 64
+    ? ((EXTENSIONS >> <u64>next) & 1) !== 0
+    : next === PROTOCOL_MOBILITY || next === PROTOCOL_HIP || next === PROTOCOL_SHIM6;
 }
 
-function parseTransport(packet: Packet, l4: u32): void {
-  packet.setL4(l4);
-  packet.setPayload(l4);
-  packet.setPorts(0, 0);
-  packet.setTcpFlags(0);
-  if (!packet.has(PACKET_IS_LATER_FRAGMENT)) {
-    const protocol = packet.protocol();
-    const bytes = packet.end() - l4;
-    const p = packet.data() + l4;
-    if (protocol === PROTOCOL_TCP) {
-      if (bytes < TCP_LEN || Tcp.at(p).headerLength() < TCP_LEN || Tcp.at(p).headerLength() > bytes) {
-        packet.setVerdict(Verdict.TcpHeader);
-        return;
-      }
-      const tcp = Tcp.at(p);
-      packet.setPorts(tcp.sourcePort(), tcp.destinationPort());
-      packet.setTcpFlags(tcp.flags());
-      packet.setPayload(l4 + tcp.headerLength());
-      packet.addFlags(PACKET_HAS_PORTS);
-    } else if (protocol === PROTOCOL_UDP) {
-      const udp = Udp.at(p);
-      if (
-        bytes < UDP_LEN ||
-        udp.length() < UDP_LEN ||
-        (udp.length() > bytes && !packet.has(PACKET_IS_FRAGMENT))
-      ) {
-        packet.setVerdict(Verdict.UdpHeader);
-        return;
-      }
-      packet.setPorts(udp.sourcePort(), udp.destinationPort());
-      packet.setPayload(l4 + UDP_LEN);
-      packet.addFlags(PACKET_HAS_PORTS);
-    } else if (protocol === PROTOCOL_SCTP) {
-      if (bytes < SCTP_LEN) {
-        packet.setVerdict(Verdict.SctpHeader);
-        return;
-      }
-      packet.setPorts(Sctp.at(p).sourcePort(), Sctp.at(p).destinationPort());
-      packet.setPayload(l4 + SCTP_LEN);
-      packet.addFlags(PACKET_HAS_PORTS);
-    } else if (
-      (protocol === PROTOCOL_ICMP && packet.version() === 4) ||
-      (protocol === PROTOCOL_ICMPV6 && packet.version() === 6)
-    ) {
-      if (bytes < ICMP_LEN) {
-        packet.setVerdict(Verdict.IcmpHeader);
-        return;
-      }
-      const icmp = Icmp.at(p);
-      const type = icmp.type();
-      packet.setPayload(l4 + ICMP_LEN);
-      if (protocol === PROTOCOL_ICMP) {
-        if (type === ICMP_ECHO || type === ICMP_ECHO_REPLY)
-          packet.setPorts(icmp.identifier(), icmp.identifier());
-        else if (isIcmpv4Error(type)) packet.addFlags(PACKET_IS_ICMP_ERROR);
-      } else if (type === ICMPV6_ECHO || type === ICMPV6_ECHO_REPLY) {
-        packet.setPorts(icmp.identifier(), icmp.identifier());
-      } else if (type < ICMPV6_INFORMATIONAL) {
-        packet.addFlags(PACKET_IS_ICMP_ERROR);
-      }
+/** What was learned before is handed on and not read back: a row's field just written is slow to load. */
+function parseTransport(
+  packet: Packet,
+  l4: u32,
+  end: u32,
+  version: u32,
+  protocol: u32,
+  networkFlags: u32,
+): void {
+  const bytes = end - l4;
+  const p = packet.data() + l4;
+  let flags = networkFlags;
+  let payload = l4;
+  let ports: u32 = 0;
+  let tcpFlags: u32 = 0;
+  if (flags & PACKET_IS_LATER_FRAGMENT) {
+    // Data: the transport header was in the first one.
+  } else if (protocol === PROTOCOL_TCP) {
+    const tcp = Tcp.at(p);
+    if (bytes < TCP_LEN || tcp.headerLength() < TCP_LEN || tcp.headerLength() > bytes) {
+      packet.setVerdict(Verdict.TcpHeader);
+      return;
     }
+    ports = portsOf(tcp.sourcePort(), tcp.destinationPort());
+    tcpFlags = tcp.flags();
+    payload += tcp.headerLength();
+    flags |= PACKET_HAS_PORTS;
+  } else if (protocol === PROTOCOL_UDP) {
+    const udp = Udp.at(p);
+    if (
+      bytes < UDP_LEN ||
+      udp.length() < UDP_LEN ||
+      (udp.length() > bytes && !(flags & PACKET_IS_FRAGMENT))
+    ) {
+      packet.setVerdict(Verdict.UdpHeader);
+      return;
+    }
+    ports = portsOf(udp.sourcePort(), udp.destinationPort());
+    payload += UDP_LEN;
+    flags |= PACKET_HAS_PORTS;
+  } else if (protocol === PROTOCOL_SCTP) {
+    if (bytes < SCTP_LEN) {
+      packet.setVerdict(Verdict.SctpHeader);
+      return;
+    }
+    ports = portsOf(Sctp.at(p).sourcePort(), Sctp.at(p).destinationPort());
+    payload += SCTP_LEN;
+    flags |= PACKET_HAS_PORTS;
+  } else if (
+    (protocol === PROTOCOL_ICMP && version === 4) ||
+    (protocol === PROTOCOL_ICMPV6 && version === 6)
+  ) {
+    if (bytes < ICMP_LEN) {
+      packet.setVerdict(Verdict.IcmpHeader);
+      return;
+    }
+    const icmp = Icmp.at(p);
+    const type = icmp.type();
+    payload += ICMP_LEN;
+    if (isEcho(protocol, type)) ports = portsOf(icmp.identifier(), icmp.identifier());
+    else if (protocol === PROTOCOL_ICMP ? isIcmpv4Error(type) : type < ICMPV6_INFORMATIONAL)
+      flags |= PACKET_IS_ICMP_ERROR;
   }
-  hashFlow(packet);
+  packet.setL4(l4);
+  packet.setPayload(payload);
+  packet.setTcpFlags(tcpFlags);
+  packet.setFlags(flags);
+  packet.setPortPair(ports);
+  packet.setHash(flowHash(packet.source(), packet.destination(), ports, protocol));
+}
+
+function portsOf(sport: u32, dport: u32): u32 {
+  return sport | (dport << 16);
+}
+
+function isEcho(protocol: u32, type: u32): bool {
+  return protocol === PROTOCOL_ICMP
+    ? type === ICMP_ECHO || type === ICMP_ECHO_REPLY
+    : type === ICMPV6_ECHO || type === ICMPV6_ECHO_REPLY;
+}
+
+/** Hashes a row whose addresses, ports and protocol are set. */
+export function hashFlow(packet: Packet): void {
+  packet.setHash(flowHash(packet.source(), packet.destination(), packet.ports(), packet.protocol()));
 }
 
 /** The same for both directions, so that either finds the other's flow; keyed, so that a stranger cannot aim. */
-export function hashFlow(packet: Packet): void {
-  const s = packet.source();
-  const d = packet.destination();
+function flowHash(s: usize, d: usize, ports: u32, protocol: u32): u32 {
+  const sourceHigh = load<u64>(s, 8);
+  const destinationHigh = load<u64>(d, 8);
   const low = load<u64>(s) ^ load<u64>(d);
-  const high = load<u64>(s, 8) ^ load<u64>(d, 8);
+  const high = sourceHigh ^ destinationHigh;
   // The sum beside the exclusive-or keeps neighbours that talk to each other apart.
-  const both = load<u64>(s, 8) + load<u64>(d, 8);
-  const ports = packet.sport() ^ packet.dport() ^ ((packet.sport() + packet.dport()) << 16);
-  packet.setHash(
-    hashWords(
-      low + (both << 7),
-      ((<u64>seed) << 32) ^ high ^ ((<u64>(ports ^ (packet.protocol() << 8))) << 13) ^ both,
-    ),
+  const both = sourceHigh + destinationHigh;
+  const sport = ports & 0xffff;
+  const dport = ports >> 16;
+  const mixed = sport ^ dport ^ ((sport + dport) << 16);
+  return hashWords(
+    low + (both << 7),
+    ((<u64>seed) << 32) ^ high ^ ((<u64>(mixed ^ (protocol << 8))) << 13) ^ both,
   );
 }

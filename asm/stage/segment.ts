@@ -16,6 +16,7 @@ import { countStat } from '../table/counters';
 import { messagePush, messageToPort } from '../transmit/message';
 import { pendingBegin, pendingDatagram, pendingPush, transmitFits } from '../transmit/pending';
 import { complement, pseudoSum, sum, word } from '../wire/checksum';
+import { copyShort } from '../wire/copy';
 import { ETHERNET_LEN } from '../wire/ethernet';
 import { Ipv4 } from '../wire/ipv4';
 import { IPV6_LEN, Ipv6 } from '../wire/ipv6';
@@ -58,7 +59,7 @@ export function segment(
 
   const isTcp = packet.protocol() === PROTOCOL_TCP;
   const first = arena + prefix;
-  memory.copy(first, packet.ip(), repeated);
+  copyShort(first, packet.ip(), repeated);
   const tos: u32 = tunnel !== 0 ? outerTos(tunnel, packet.tos()) : 0;
   const l4 = packet.l4() - l3;
   const version = packet.version();
@@ -102,7 +103,7 @@ export function segment(
   const firstFlags: u32 = isTcp ? Tcp.at(transport).flags() : 0;
   if (tunnel === 0) {
     Vnet.at(arena).clear();
-    memory.copy(arena + VNET_HEADER, ether, ETHERNET_LEN);
+    copyShort(arena + VNET_HEADER, ether, ETHERNET_LEN);
   } else {
     encapWrite(tunnel, first, repeated + min(size, payload), version, tos, packet.hash());
   }
@@ -119,7 +120,7 @@ export function segment(
     const bytes = min(size, left);
     const isLast = i === count - 1;
     const at = arena + i * stride;
-    if (i !== 0) memory.copy(at, arena, head);
+    if (i !== 0) copyShort(at, arena, head);
     const ip = at + prefix;
     const length = transportHeader + bytes;
     if (version === 4) {

@@ -26,9 +26,14 @@ import {
 import { Packet } from '../packet';
 import { endpointFind, portRow, routeFind, tunnelRow } from '../table/snapshot';
 import { Verdict } from '../verdict';
-import { isLinkLocal, isMartian6, isMartianDestination4, isMartianSource4 } from '../wire/address';
+import {
+  isLinkLocal,
+  isMartian6,
+  isMartianDestination4,
+  isMartianSource4,
+  mappedIpv4,
+} from '../wire/address';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet } from '../wire/ethernet';
-import { Ipv4 } from '../wire/ipv4';
 import { REDIRECT, ROUTER_ADVERTISEMENT } from '../wire/neighbor';
 import { PROTOCOL_ICMPV6 } from '../wire/protocol';
 import { area } from '../worker';
@@ -44,10 +49,9 @@ function isUnicastIp(packet: Packet): bool {
     return false;
   }
   if (packet.version() === 4) {
-    const ip = Ipv4.at(packet.ip());
-    const destination = ip.destination();
+    const destination = mappedIpv4(packet.destination());
     if ((destination & 0xf0) === 0xe0 || destination === 0xffffffff) packet.setVerdict(Verdict.Multicast);
-    else if (isMartianSource4(ip.source()) || isMartianDestination4(destination))
+    else if (isMartianSource4(mappedIpv4(packet.source())) || isMartianDestination4(destination))
       packet.setVerdict(Verdict.MartianAddress);
   } else {
     const destination = packet.destination();

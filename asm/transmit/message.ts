@@ -74,6 +74,22 @@ export function messagePush(message: usize, offset: usize, length: u32): void {
   store<u32>(message, load<u32>(message, TX_BYTES) + length, TX_BYTES);
 }
 
+/** Appends gather entries to the message begun last; messageEnd() says what they amount to. */
+export function messageEntries(from: usize, count: u32): void {
+  const to = base + WORKER_TX_IOVS + iovs * IOV_SIZE;
+  const bytes = count * IOV_SIZE;
+  for (let i: u32 = 0; i < bytes; i += IOV_SIZE) store<u64>(to + i, load<u64>(from + i));
+  iovs += count;
+}
+
+/** Says what the entries of a message amount to. */
+export function messageEnd(message: usize, segment: u32, frames: u32, entries: u32, bytes: u32): void {
+  store<u16>(message, <u16>segment, TX_SEGMENT);
+  store<u16>(message, <u16>frames, TX_FRAMES);
+  store<u32>(message, entries, TX_IOVS);
+  store<u32>(message, bytes, TX_BYTES);
+}
+
 /** Lengthens the last gather entry of a message begun last: `length` bytes were appended behind it. */
 export function messageGrow(message: usize, length: u32): void {
   const v = base + WORKER_TX_IOVS + (iovs - 1) * IOV_SIZE;

@@ -12,7 +12,7 @@
  * Order within a chain is kept, and a flow never changes its chain, so no flow is reordered.
  */
 
-import { IOV_LENGTH, IOV_SIZE, TX_FRAMES, TX_IOVS, TX_SEGMENT } from '../layout/burst';
+import { IOV_LENGTH, IOV_SIZE } from '../layout/burst';
 import {
   MAX_IOVS,
   MAX_TX_MESSAGES,
@@ -39,7 +39,7 @@ import { STAT_BATCHES, TUNNEL_IPIP, TUNNEL_KIND, TUNNEL_SOCKADDR, TUNNEL_TX_PACK
 import { countStat, countTunnel } from '../table/counters';
 import { tunnelRow } from '../table/snapshot';
 import { area, base, maxBatch, offloads } from '../worker';
-import { messageBegin, iovs as messageIovs, messagePush, messages } from './message';
+import { messageBegin, messageEnd, messageEntries, iovs as messageIovs, messages } from './message';
 
 /** Most bytes of one message: below 65507 (UDP over IPv4), with room for IPv6 extension headers. */
 const MAX_MESSAGE_BYTES: u32 = 65000;
@@ -57,6 +57,31 @@ export function pendingReset(): void {
 /** Room for so many more messages, pending or not, and gather entries behind them. */
 export function transmitFits(count: u32, entries: u32): bool {
   return rows + messages + count <= MAX_TX_MESSAGES && iovs + messageIovs + entries <= MAX_IOVS;
+}
+
+/** Adds a row of one datagram that lies in one piece. */
+export function pendingSingle(
+  slot: u32,
+  tos: u32,
+  tunnel: u32,
+  offset: usize,
+  length: u32,
+  frames: u32,
+): void {
+  const row = base + WORKER_PENDING + rows * PENDING_SIZE;
+  store<u32>(row, slot | (tos << 16), PENDING_SLOT);
+  store<u32>(row, iovs, PENDING_IOV);
+  store<u32>(row, 1, PENDING_IOVS);
+  store<u32>(row, length | (frames << 16), PENDING_SEGMENT);
+  store<u32>(row, tunnel, PENDING_TUNNEL);
+  store<u32>(row, length, PENDING_BYTES);
+  store<u32>(row, 1, PENDING_DATAGRAMS);
+  store<u32>(row, 0, PENDING_NEXT);
+  rows++;
+  const v = base + WORKER_OPEN_IOVS + iovs * IOV_SIZE;
+  store<u32>(v, <u32>offset);
+  store<u32>(v, length, IOV_LENGTH);
+  iovs++;
 }
 
 /** Starts a row; its datagrams are those pushed from now on, all `segment` bytes but the last. */
@@ -122,61 +147,56 @@ export function pendingFlush(): void {
 function chainFlush(head: usize): void {
   let row = head;
   while (row !== 0) {
-    const tunnel = load<u32>(row, PENDING_TUNNEL);
-    const slot = load<u32>(row);
-    const segment = <u32>load<u16>(row, PENDING_SEGMENT);
-    const address = <usize>tunnelRow(area, tunnel) + TUNNEL_SOCKADDR;
+    const first = row;
+    const tunnel = load<u32>(first, PENDING_TUNNEL);
+    const slotAndTos = load<u32>(first);
+    const segment = <u32>load<u16>(first, PENDING_SEGMENT);
     const limit = batchLimit(tunnel);
     const message = messageBegin(
-      <u32>load<u16>(row, PENDING_SLOT),
-      <u32>load<u8>(row, PENDING_TOS),
+      slotAndTos & 0xffff,
+      slotAndTos >> 16,
       0,
-      <u32>load<u16>(row, PENDING_FRAMES),
-      address,
+      0,
+      <usize>tunnelRow(area, tunnel) + TUNNEL_SOCKADDR,
       tunnel,
     );
-    let datagrams = load<u32>(row, PENDING_DATAGRAMS);
-    let bytes = load<u32>(row, PENDING_BYTES);
-    copyIovs(message, row);
-    row = <usize>load<u32>(row, PENDING_NEXT);
-    // A short datagram ends a segmented message, so nothing can follow it.
-    while (
+    let datagrams: u32 = 0;
+    let bytes: u32 = 0;
+    let frames: u32 = 0;
+    let entries: u32 = 0;
+    do {
+      const count = load<u32>(row, PENDING_IOVS);
+      messageEntries(base + WORKER_OPEN_IOVS + load<u32>(row, PENDING_IOV) * IOV_SIZE, count);
+      entries += count;
+      datagrams += load<u32>(row, PENDING_DATAGRAMS);
+      bytes += load<u32>(row, PENDING_BYTES);
+      frames += <u32>load<u16>(row, PENDING_FRAMES);
+      row = <usize>load<u32>(row, PENDING_NEXT);
+      // A short datagram ends a segmented message, so nothing can follow it.
+    } while (
       row !== 0 &&
       bytes === datagrams * segment &&
-      load<u32>(row) === slot &&
-      load<u32>(row, PENDING_TUNNEL) === tunnel
-    ) {
-      const more = load<u32>(row, PENDING_DATAGRAMS);
-      const size = <u32>load<u16>(row, PENDING_SEGMENT);
-      const moreBytes = load<u32>(row, PENDING_BYTES);
-      if (datagrams + more > limit || bytes + moreBytes > MAX_MESSAGE_BYTES) break;
-      if (size > segment || (size < segment && more > 1)) break;
-      if (load<u32>(message, TX_IOVS) + load<u32>(row, PENDING_IOVS) > MAX_MESSAGE_IOVS) break;
-      copyIovs(message, row);
-      store<u16>(message, load<u16>(message, TX_FRAMES) + load<u16>(row, PENDING_FRAMES), TX_FRAMES);
-      datagrams += more;
-      bytes += moreBytes;
-      row = <usize>load<u32>(row, PENDING_NEXT);
-    }
-    if (datagrams > 1) {
-      store<u16>(message, <u16>segment, TX_SEGMENT);
-      countStat(STAT_BATCHES, 1);
-    }
+      load<u32>(row) === slotAndTos &&
+      load<u32>(row, PENDING_TUNNEL) === tunnel &&
+      load<u32>(row, PENDING_DATAGRAMS) + datagrams <= limit &&
+      load<u32>(row, PENDING_BYTES) + bytes <= MAX_MESSAGE_BYTES &&
+      load<u32>(row, PENDING_IOVS) + entries <= MAX_MESSAGE_IOVS &&
+      mayFollow(row, segment)
+    );
+    messageEnd(message, datagrams > 1 ? segment : 0, frames, entries, bytes);
+    if (datagrams > 1) countStat(STAT_BATCHES, 1);
     countTunnel(tunnel, TUNNEL_TX_PACKETS, datagrams, bytes);
   }
+}
+
+/** Whether a row's datagrams may follow others of `segment` bytes: equal ones, or a shorter one as the last. */
+function mayFollow(row: usize, segment: u32): bool {
+  const size = <u32>load<u16>(row, PENDING_SEGMENT);
+  return size === segment || (size < segment && load<u32>(row, PENDING_DATAGRAMS) === 1);
 }
 
 /** Datagrams that one message may carry: raw sockets know no UDP_SEGMENT. */
 function batchLimit(tunnel: u32): u32 {
   const isRaw = <u32>load<u8>(tunnelRow(area, tunnel), TUNNEL_KIND) === TUNNEL_IPIP;
   return isRaw || !(offloads & OFFLOAD_UDP_SEGMENT) ? 1 : maxBatch;
-}
-
-function copyIovs(message: usize, row: usize): void {
-  const count = load<u32>(row, PENDING_IOVS);
-  let from = base + WORKER_OPEN_IOVS + load<u32>(row, PENDING_IOV) * IOV_SIZE;
-  for (let i: u32 = 0; i < count; i++) {
-    messagePush(message, load<u32>(from), load<u32>(from, IOV_LENGTH));
-    from += IOV_SIZE;
-  }
 }

@@ -9,6 +9,11 @@ export function storeMapped(p: usize, ip: u32): void {
   store<u64>(p, 0xffff0000 | ((<u64>ip) << 32), 8);
 }
 
+/** The IPv4 address, four bytes as loaded, that the 16 bytes at `p` stand for. */
+export function mappedIpv4(p: usize): u32 {
+  return load<u32>(p, 12);
+}
+
 /** Copies the 16 bytes at `from` to `to`. */
 export function copyAddress(to: usize, from: usize): void {
   v128.store(to, v128.load(from));

@@ -32,7 +32,9 @@ export function complement(sum: u64): u32 {
 
 /** The checksum field after one 16-bit word has changed (RFC 1624 eqn. 3); all in memory order. */
 export function updated16(field: u32, before: u32, after: u32): u32 {
-  return complement(<u64>(field ^ 0xffff) + <u64>(before ^ 0xffff) + <u64>after);
+  let s = (field ^ 0xffff) + (before ^ 0xffff) + after;
+  s = (s >> 16) + (s & 0xffff);
+  return ((s >> 16) + (s & 0xffff)) ^ 0xffff;
 }
 
 /** The checksum field after one 32-bit word has changed; all in memory order. */
@@ -82,6 +84,13 @@ export function sum(p: usize, n: u32): u64 {
   }
   if (p < end) s += <u64>load<u8>(p);
   return s;
+}
+
+/** Sum of 20 bytes: an IPv4 header without options. */
+export function sum20(p: usize): u64 {
+  const a = load<u64>(p);
+  const b = load<u64>(p, 8);
+  return (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + <u64>load<u32>(p, 16);
 }
 
 /** The slow, obvious twin of `sum`: byte by byte, folded at the end. */

@@ -4,7 +4,7 @@
  *      0     1     2       4       6           8     9      10      12       16       20
  *      ├v│ihl┼ tos ┼ total ┼  id  ─┼flags│frag ┼ ttl ┼proto─┼ cksum ┼ source ┼  dest ─┼ options …
  */
-import { complement, fold, sum, updated16 } from './checksum';
+import { complement, fold, sum, sum20, updated16 } from './checksum';
 
 export const IPV4_LEN: u32 = 20;
 /** What every link carries whole (RFC 791 §3.2): the longest header and eight bytes. */
@@ -68,30 +68,34 @@ export class Ipv4 {
     return <u32>load<u16>(changetype<usize>(this), 10);
   }
   @inline isChecksumOk(): bool {
-    return fold(sum(changetype<usize>(this), this.headerLength())) === 0xffff;
+    return fold(this.sum()) === 0xffff;
+  }
+  /** Sum of the header, checksum counted in. */
+  @inline sum(): u64 {
+    const bytes = this.headerLength();
+    return bytes === IPV4_LEN ? sum20(changetype<usize>(this)) : sum(changetype<usize>(this), bytes);
   }
   /** Computes and stores the header checksum. */
   @inline completeChecksum(): void {
     store<u16>(changetype<usize>(this), 0, 10);
-    store<u16>(
-      changetype<usize>(this),
-      <u16>complement(sum(changetype<usize>(this), this.headerLength())),
-      10,
-    );
+    store<u16>(changetype<usize>(this), <u16>complement(this.sum()), 10);
   }
-  /** One hop less; the checksum follows (RFC 1624). */
+  /** One hop less of at least one; the checksum follows (RFC 1624). */
   @inline decrementTtl(): void {
     const p = changetype<usize>(this);
     const before = <u32>load<u16>(p, 8);
-    store<u8>(p, <u8>(load<u8>(p, 8) - 1), 8);
-    store<u16>(p, <u16>updated16(<u32>load<u16>(p, 10), before, <u32>load<u16>(p, 8)), 10);
+    // As loaded, the TTL is the low byte of its word.
+    const after = before - 1;
+    store<u16>(p, <u16>after, 8);
+    store<u16>(p, <u16>updated16(<u32>load<u16>(p, 10), before, after), 10);
   }
   /** Replaces the two ECN bits; the checksum follows. */
   @inline setEcn(ecn: u32): void {
     const p = changetype<usize>(this);
     const before = <u32>load<u16>(p);
-    store<u8>(p, <u8>((<u32>load<u8>(p, 1) & 0xfc) | ecn), 1);
-    store<u16>(p, <u16>updated16(<u32>load<u16>(p, 10), before, <u32>load<u16>(p)), 10);
+    const after = (before & 0xfcff) | (ecn << 8);
+    store<u16>(p, <u16>after);
+    store<u16>(p, <u16>updated16(<u32>load<u16>(p, 10), before, after), 10);
   }
   /** Four bytes as loaded. */
   @inline source(): u32 {

@@ -12,7 +12,9 @@ static inline uint32_t fold(uint64_t sum) {
 static inline uint32_t complement(uint64_t sum) { return fold(sum) ^ 0xffff; }
 static inline uint64_t word(uint32_t value) { return __builtin_bswap16((uint16_t)value); }
 static inline uint32_t updated16(uint32_t field, uint32_t before, uint32_t after) {
-  return complement((uint64_t)(field ^ 0xffff) + (before ^ 0xffff) + after);
+  uint32_t s = (field ^ 0xffff) + (before ^ 0xffff) + after;
+  s = (s >> 16) + (s & 0xffff);
+  return ((s >> 16) + (s & 0xffff)) ^ 0xffff;
 }
 
 // Sum of n bytes: as many lanes as WebAssembly's four vectors have, written for the compiler's vectoriser.
@@ -41,6 +43,16 @@ static inline uint64_t sum(const uint8_t* p, uint32_t n) {
   }
   if (n & 1) s += p[i];
   return s;
+}
+
+static inline uint64_t sum20(const uint8_t* p) {
+  uint64_t s = 0;
+  for (uint32_t i = 0; i < 20; i += 4) s += load32(p + i);
+  return s;
+}
+static inline uint64_t ipv4_sum(const uint8_t* ip) {
+  const uint32_t bytes = (ip[0] & 15u) << 2;
+  return bytes == 20 ? sum20(ip) : sum(ip, bytes);
 }
 
 static inline uint64_t pseudo_sum(const uint8_t* p, uint32_t bytes, uint32_t protocol, uint32_t length) {

@@ -32,11 +32,12 @@ static inline void encap_write(const struct tunnel* t, uint8_t* ip, uint32_t byt
   if (t->kind == TUNNEL_IPIP) {
     const uint8_t protocol = version == 4 ? 4 : 41;
     if (t->family == 4) {
+      const uint32_t total = header + bytes;
+      const uint32_t patched = ((tos - t->header[1]) << 8) + ((uint32_t)protocol << 8);
       p[1] = (uint8_t)tos;
-      store16_be(p + 2, header + bytes);
+      store16_be(p + 2, total);
       p[9] = protocol;
-      store16(p + 10, 0);
-      store16(p + 10, (uint16_t)complement(sum(p, (p[0] & 15) << 2)));
+      store16(p + 10, (uint16_t)complement(ipv4_sum(t->header) + patched + word(total)));
     } else {
       store32_be(p, 0x60000000 | (tos << 20) | (hash & 0xfffff));
       store16_be(p + 4, header - 40 + bytes);
@@ -53,8 +54,6 @@ static inline bool encap(struct worker* w, const struct packet* p, const struct 
   const uint32_t ip = p->data + p->l3, bytes = p->end - p->l3;
   encap_write(t, at(w, ip), bytes, p->version, outer, p->hash);
   const uint32_t header = encap_length(t);
-  struct pending* row = pending_begin(w, encap_slot(t, p->hash), outer, p->target, header + bytes, 1);
-  pending_push(w, row, ip - header, header + bytes);
-  row->datagrams++;
+  pending_single(w, encap_slot(t, p->hash), outer, p->target, ip - header, header + bytes, 1);
   return true;
 }

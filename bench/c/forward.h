@@ -10,8 +10,8 @@ static inline void decrement_ttl(const struct worker* w, const struct packet* p)
   uint8_t* ip = at(w, p->data + p->l3);
   if (p->version == 4) {
     const uint32_t before = load16(ip + 8);
-    ip[8]--;
-    store16(ip + 10, (uint16_t)updated16(load16(ip + 10), before, load16(ip + 8)));
+    store16(ip + 8, (uint16_t)(before - 1));
+    store16(ip + 10, (uint16_t)updated16(load16(ip + 10), before, before - 1));
   } else {
     ip[7]--;
   }

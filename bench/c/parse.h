@@ -64,7 +64,7 @@ static inline void parse_ipv4(struct worker* w, struct packet* p, uint32_t l3) {
     p->verdict = VERDICT_Ipv4Length;
     return;
   }
-  if (fold(sum(ip, header)) != 0xffff) {
+  if (fold(ipv4_sum(ip)) != 0xffff) {
     p->verdict = VERDICT_Ipv4Checksum;
     return;
   }

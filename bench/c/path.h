@@ -5,9 +5,11 @@
 #include "policy.h"
 #include "source.h"
 
-static inline void account(struct worker* w, const struct packet* p) {
-  *counter(w, WORKER_VERDICTS, p->verdict) += 1;
-  if (p->verdict != VERDICT_Forward) w->is_lost = true;
+static inline void account(struct worker* w, const struct packet* first, const struct packet* end) {
+  uint64_t forwarded = 0;
+  for (const struct packet* p = first; p < end; p++) forwarded += p->verdict == VERDICT_Forward;
+  *counter(w, WORKER_VERDICTS, VERDICT_Forward) += forwarded;
+  if (forwarded != (uint64_t)(end - first)) w->is_lost = true;
 }
 
 static inline void admit_frame(struct worker* w, struct packet* p, const struct rx_frame* frame) {
@@ -77,7 +79,7 @@ static inline uint32_t egress(struct worker* w, uint32_t n) {
       forward_from_port(w, p);
     }
   }
-  for (struct packet* p = first; p < end; p++) account(w, p);
+  account(w, first, end);
   count_stat(w, STAT_RECEIVED, n);
   coalesce_close(w);
   pending_flush(w);
@@ -183,7 +185,7 @@ static inline void ingress_stages(struct worker* w, struct packet* first, struct
       forward_from_tunnel(w, p);
     }
   }
-  for (struct packet* p = first; p < end; p++) account(w, p);
+  account(w, first, end);
   count_stat(w, STAT_RECEIVED, (uint64_t)(end - first));
 }
 
@@ -206,6 +208,10 @@ static inline uint32_t ingress(struct worker* w, uint32_t n) {
       return 0;
     }
     const uint32_t step = d->segment != 0 ? d->segment : d->length == 0 ? 1 : d->length;
+    const uint32_t packets = (d->length + step - 1) / step;
+    count_tunnel(w, tunnel, TUNNEL_RX_PACKETS, packets == 0 ? 1 : packets, d->length);
+    *(uint32_t*)counter(w, WORKER_TUNNEL_COUNTERS + tunnel * TUNNEL_COUNTER_SIZE + TUNNEL_LAST_SEEN, 0) =
+        w->now;
     uint32_t offset = 0;
     do {
       admit_datagram(p, d);
@@ -213,9 +219,6 @@ static inline uint32_t ingress(struct worker* w, uint32_t n) {
       p->length = step < d->length - offset ? step : d->length - offset;
       if (d->segment != 0) p->flags |= PACKET_IS_VERIFIED;
       p->tunnel = tunnel;
-      count_tunnel(w, tunnel, TUNNEL_RX_PACKETS, 1, p->length);
-      *(uint32_t*)at(w, w->base + WORKER_TUNNEL_COUNTERS + tunnel * TUNNEL_COUNTER_SIZE + TUNNEL_LAST_SEEN) =
-          w->now;
       if (in_progress(p)) decap(w, p, kind);
       if (++p == limit) {
         ingress_stages(w, first, p);

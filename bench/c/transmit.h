@@ -54,37 +54,50 @@ static inline void pending_push(struct worker* w, struct pending* row, uint32_t 
   row->bytes += length;
 }
 
-static inline void copy_iovs(struct worker* w, struct tx_message* m, const struct pending* row) {
-  const struct iov* from = (const struct iov*)at(w, w->base + WORKER_OPEN_IOVS) + row->iov;
-  for (uint32_t i = 0; i < row->iovs; i++) message_push(w, m, from[i].offset, from[i].length);
+static inline void pending_single(struct worker* w, uint32_t slot, uint32_t tos, uint32_t tunnel,
+                                  uint32_t offset, uint32_t length, uint32_t frames) {
+  struct pending* row = (struct pending*)at(w, w->base + WORKER_PENDING) + w->rows++;
+  *row = (struct pending){.slot = (uint16_t)slot,
+                          .tos = (uint8_t)tos,
+                          .iov = w->open_iovs,
+                          .iovs = 1,
+                          .segment = (uint16_t)length,
+                          .frames = (uint16_t)frames,
+                          .tunnel = tunnel,
+                          .bytes = length,
+                          .datagrams = 1};
+  ((struct iov*)at(w, w->base + WORKER_OPEN_IOVS))[w->open_iovs++] = (struct iov){offset, length};
 }
 
 static inline void chain_flush(struct worker* w, const struct pending* row) {
+  const struct iov* open_iovs = at(w, w->base + WORKER_OPEN_IOVS);
   while (row) {
     const struct pending* head = row;
     const struct tunnel* t = tunnel_row(w, row->tunnel);
-    const uint32_t address = offset_of(w, t) + TUNNEL_SOCKADDR;
     const bool is_batched = t->kind != TUNNEL_IPIP && (w->offloads & OFFLOAD_UDP_SEGMENT);
     const uint32_t limit = is_batched ? w->max_batch : 1;
-    struct tx_message* m = message_begin(w, row->slot, row->tos, row->frames, address, row->tunnel);
-    uint32_t datagrams = row->datagrams, bytes = row->bytes;
-    copy_iovs(w, m, row);
-    row = row->next ? at(w, row->next) : NULL;
-    while (row && bytes == datagrams * head->segment && row->slot == head->slot && row->tos == head->tos &&
-           row->tunnel == head->tunnel) {
-      if (datagrams + row->datagrams > limit || bytes + row->bytes > MAX_MESSAGE_BYTES) break;
-      if (row->segment > head->segment || (row->segment < head->segment && row->datagrams > 1)) break;
-      if (m->iovs + row->iovs > MAX_MESSAGE_IOVS) break;
-      copy_iovs(w, m, row);
-      m->frames += row->frames;
+    struct tx_message* m =
+        message_begin(w, row->slot, row->tos, 0, offset_of(w, t) + TUNNEL_SOCKADDR, row->tunnel);
+    struct iov* to = (struct iov*)at(w, w->base + WORKER_TX_IOVS) + w->iovs;
+    uint32_t datagrams = 0, bytes = 0, frames = 0, entries = 0;
+    do {
+      const struct iov* from = open_iovs + row->iov;
+      for (uint32_t i = 0; i < row->iovs; i++) to[entries + i] = from[i];
+      entries += row->iovs;
       datagrams += row->datagrams;
       bytes += row->bytes;
+      frames += row->frames;
       row = row->next ? at(w, row->next) : NULL;
-    }
-    if (datagrams > 1) {
-      m->segment = head->segment;
-      count_stat(w, STAT_BATCHES, 1);
-    }
+    } while (row && bytes == datagrams * head->segment && row->slot == head->slot && row->tos == head->tos &&
+             row->tunnel == head->tunnel && datagrams + row->datagrams <= limit &&
+             bytes + row->bytes <= MAX_MESSAGE_BYTES && entries + row->iovs <= MAX_MESSAGE_IOVS &&
+             (row->segment == head->segment || (row->segment < head->segment && row->datagrams == 1)));
+    w->iovs += entries;
+    m->segment = datagrams > 1 ? head->segment : 0;
+    m->frames = (uint16_t)frames;
+    m->iovs = entries;
+    m->bytes = bytes;
+    if (datagrams > 1) count_stat(w, STAT_BATCHES, 1);
     count_tunnel(w, head->tunnel, TUNNEL_TX_PACKETS, datagrams, bytes);
   }
 }

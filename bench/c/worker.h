@@ -75,7 +75,7 @@ struct packet {
   uint16_t mtu;
   uint8_t outer_tos, vlans, tcp_flags, gso_type, direction, unused;
   uint16_t next_header;
-  uint8_t rest[74];
+  uint8_t rest[10];
 };
 _Static_assert(sizeof(struct packet) == PACKET_SIZE, "packet");
 _Static_assert(offsetof(struct packet, end) == PACKET_END, "packet.end");
@@ -263,6 +263,6 @@ static inline bool burst_begin(struct worker* w) {
   w->headers = w->base + WORKER_HEADERS;
   w->headers_end = w->base + WORKER_HEADERS_END;
   w->messages = w->iovs = w->rows = w->open_iovs = 0;
-  w->is_lost = w->epoch == 0;
+  w->is_lost = w->epoch == 0 || tables(w)->epoch != w->epoch;
   return !w->is_lost;
 }
