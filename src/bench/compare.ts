@@ -4,7 +4,9 @@
  *     ow-pod1 ──── daemon ── ow-node1 ═══ underlay ═══ ow-node2 ── daemon ──── ow-pod2
  *     ow-kernel1 ── vxlan0 ──┘                            └── vxlan0 ── ow-kernel2
  */
-import { inside, ipBatch, must } from '../lab/command.ts';
+import { run } from '../host/command.ts';
+import { ipBatch } from '../host/iproute.ts';
+import { inside, netnsFile } from '../host/netns.ts';
 import { takeDown } from '../lab/down.ts';
 import { type LabOptions, underlayInterface } from '../lab/plan.ts';
 import { ping } from '../lab/traffic.ts';
@@ -96,15 +98,15 @@ async function joinKernelPods({ underlay }: BenchOptions): Promise<void> {
     family: underlay === 'ipv4' ? 4 : 6,
     mtu: kernelMTU[underlay],
   } as const;
-  await ipBatch([], ['netns add ow-kernel1', 'netns add ow-kernel2']);
+  await ipBatch(['netns add ow-kernel1', 'netns add ow-kernel2']);
   await kernelVxlan('ow-node1', 'ow-kernel1', end(1), end(2), vxlan);
   await kernelVxlan('ow-node2', 'ow-kernel2', end(2), end(1), vxlan);
   await ping('ow-kernel1', end(2).pod[0]);
 }
 
 const switchOffloadsOff = (netns: string): Promise<string> =>
-  must(
-    ...inside(netns, 'ethtool', [
+  run(
+    ...inside(netnsFile(netns), 'ethtool', [
       ...['-K', underlayInterface, 'tx', 'off', 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off'],
       ...['tx-udp_tnl-segmentation', 'off', 'tx-udp_tnl-csum-segmentation', 'off'],
     ]),

@@ -2,11 +2,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { z } from 'zod';
-import { inside, LabError, must } from '../lab/command.ts';
+import { run } from '../host/command.ts';
+import { inside, netnsFile } from '../host/netns.ts';
+import { LabError } from '../lab/outcome.ts';
 
 /** A server that runs until it is disposed of. */
 export function iperfServer(netns: string): AsyncDisposable {
-  const child: ChildProcess = spawn(...inside(netns, 'iperf3', ['--server']), { stdio: 'ignore' });
+  const child: ChildProcess = spawn(...inside(netnsFile(netns), 'iperf3', ['--server']), { stdio: 'ignore' });
   child.on('error', () => {
     // The client says that nobody answers.
   });
@@ -40,9 +42,14 @@ export async function smallDatagrams(netns: string, address: string, seconds: nu
   return (packets - lost) / took;
 }
 
+/** For connecting and for the report. */
+const graceSeconds = 10;
+
 async function client(netns: string, address: string, seconds: number, more: string[]) {
   const args = ['--client', address, '--time', `${seconds}`, '--json', '--connect-timeout', '2000', ...more];
-  const output = await must(...inside(netns, 'iperf3', args));
+  const output = await run(...inside(netnsFile(netns), 'iperf3', args), {
+    patienceMs: (seconds + graceSeconds) * 1000,
+  });
   const parsed = report.safeParse(JSON.parse(output));
   if (!parsed.success) throw new LabError(`iperf3 towards ${address}: ${output.slice(0, 300)}`);
   return parsed.data;

@@ -1,5 +1,7 @@
 /** Linux's own VXLAN device between two nodes: routed, with static entries, as flannel sets it up. */
-import { inside, ipBatch, must } from '../lab/command.ts';
+import { run } from '../host/command.ts';
+import { ipBatch } from '../host/iproute.ts';
+import { inside, netnsFile } from '../host/netns.ts';
 
 /** One end of a tunnel. */
 export interface TunnelEnd {
@@ -34,9 +36,8 @@ export async function kernelVxlan(
   { vni, port, family, mtu }: Vxlan,
 ): Promise<void> {
   const outer = family === 4 ? 0 : 1;
-  await ipBatch([], [`link add pod0 netns ${node} type veth peer name eth0 netns ${pod}`]);
+  await ipBatch([`link add pod0 netns ${node} type veth peer name eth0 netns ${pod}`]);
   await ipBatch(
-    ['-n', node],
     [
       `link add vxlan0 address ${own.routerMAC} type vxlan id ${vni} local ${own.underlay[outer]} dstport ${port} nolearning`,
       `link set vxlan0 mtu ${mtu} addrgenmode none up`,
@@ -49,13 +50,13 @@ export async function kernelVxlan(
       `route add ${other.podCIDRs[0]} via inet6 fe80::ffff dev vxlan0 src ${own.underlay[0]}`,
       `route add ${other.podCIDRs[1]} via fe80::ffff dev vxlan0`,
     ],
+    { netns: netnsFile(node) },
   );
   const entry = ['fdb', 'append', other.routerMAC, 'dev', 'vxlan0', 'dst', other.underlay[outer]];
-  await must('bridge', ['-n', node, ...entry]);
+  await run('bridge', ['-n', node, ...entry]);
   const forwarding = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'];
-  await must(...inside(node, 'sysctl', ['-qw', ...forwarding]));
+  await run(...inside(netnsFile(node), 'sysctl', ['-qw', ...forwarding]));
   await ipBatch(
-    ['-n', pod],
     [
       `link set eth0 mtu ${mtu} addrgenmode none up`,
       `address add ${own.pod[0]}/32 dev eth0`,
@@ -64,5 +65,6 @@ export async function kernelVxlan(
       'route add 0.0.0.0/0 via inet6 fe80::1 dev eth0',
       'route add ::/0 via fe80::1 dev eth0',
     ],
+    { netns: netnsFile(pod) },
   );
 }

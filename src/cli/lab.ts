@@ -1,9 +1,9 @@
 /** `overweft lab`: a complete cluster in network namespaces on this machine. */
 import { stderr, stdout } from 'node:process';
 import { Command } from 'commander';
-import { LabError } from '../lab/command.ts';
 import { demonstrate } from '../lab/demo.ts';
 import { takeDown } from '../lab/down.ts';
+import { LabError } from '../lab/outcome.ts';
 import { type LabOptions, mostPods } from '../lab/plan.ts';
 import type { LabDescription } from '../lab/state.ts';
 import { bringUp } from '../lab/up.ts';

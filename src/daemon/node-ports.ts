@@ -10,11 +10,11 @@ import { writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import type { Desired } from '../control/desired.ts';
+import { ipBatch, ipQuery } from '../host/iproute.ts';
 import type { Address } from '../net/address.ts';
 import { derivedMac } from '../net/mac.ts';
 import { covers } from '../net/prefix.ts';
 import { type NodeInterface, nodeLines } from './interfaces.ts';
-import { ipBatch, ipQuery } from './iproute.ts';
 
 export const nodeTaps = [
   { kind: 'node', device: 'ow-node', slot: 0 },

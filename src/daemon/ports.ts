@@ -7,12 +7,12 @@ import { podMac } from '../control/desired.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import { Numbering } from '../dataplane/numbering.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
+import { run } from '../host/command.ts';
+import { ipBatch } from '../host/iproute.ts';
 import { formatMac, type Mac } from '../net/mac.ts';
 import type { Addon, SlotFailure, TapOffloads } from '../phy/addon.ts';
-import { run } from './command.ts';
 import type { Controller, Live, OpenPort } from './controller.ts';
 import { podLines } from './interfaces.ts';
-import { ipBatch } from './iproute.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { PortFile, PortPlace } from './port-file.ts';
 

@@ -1,10 +1,10 @@
 /** Real daemons, one in each node's network namespace. */
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { stringify } from 'yaml';
-import type { Status } from '../daemon/status.ts';
-import { inside, LabError } from './command.ts';
+import { callDaemon } from '../daemon/client.ts';
+import { inside, netnsFile } from '../host/netns.ts';
+import { LabError } from './outcome.ts';
 
 /** What a daemon is started with. */
 export interface DaemonPlace {
@@ -28,7 +28,7 @@ export interface Daemon extends DaemonPlace {
  */
 export function startDaemon(place: DaemonPlace, program: readonly string[]): Daemon {
   const [command = '', ...head] = program;
-  const [file, args] = inside(place.netns, command, [...head, 'run', '--config', place.config]);
+  const [file, args] = inside(netnsFile(place.netns), command, [...head, 'run', '--config', place.config]);
   const log = openSync(place.log, 'a', 0o600);
   const child = spawn(file, args, { detached: true, stdio: ['ignore', log, log] });
   closeSync(log);
@@ -78,40 +78,10 @@ export async function attachPod(
 ): Promise<void> {
   const path = `/v1/ports/${pod.namespace}/${pod.name}`;
   const { status, body } = await callDaemon(daemon.socket, 'PUT', path, {
-    netns: `/run/netns/${pod.netns}`,
+    netns: netnsFile(pod.netns),
     interface: 'eth0',
   });
   if (status >= 300) throw new LabError(`${daemon.name} cannot attach ${pod.namespace}/${pod.name}: ${body}`);
-}
-
-/** What a daemon says of itself. */
-export async function daemonStatus(socketPath: string): Promise<Status> {
-  return JSON.parse((await callDaemon(socketPath, 'GET', '/v1/status')).body);
-}
-
-/** One request over a daemon's Unix socket. */
-function callDaemon(
-  socketPath: string,
-  method: string,
-  path: string,
-  body?: object,
-): Promise<{ status: number; body: string }> {
-  return new Promise((resolve, reject) => {
-    const text = body ? JSON.stringify(body) : '';
-    const headers = body
-      ? { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
-      : {};
-    const sent = request({ socketPath, method, path, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () =>
-        resolve({ status: response.statusCode ?? 0, body: `${Buffer.concat(chunks)}` }),
-      );
-    });
-    sent.on('error', reject);
-    sent.end(text);
-  });
 }
 
 /** The last lines that a daemon wrote, headed by its name. */

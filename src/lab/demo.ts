@@ -1,10 +1,11 @@
 /** `overweft lab demo`: what Overweft does, shown on real traffic in under a minute. */
 import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
+import { daemonStatus } from '../daemon/client.ts';
 import type { Status } from '../daemon/status.ts';
-import { LabError, orStopped } from './command.ts';
-import { daemonStatus, logTail } from './daemon.ts';
+import { logTail } from './daemon.ts';
 import { takeDown } from './down.ts';
+import { LabError, orStopped } from './outcome.ts';
 import type { LabOptions } from './plan.ts';
 import type { LabDescription } from './state.ts';
 import { ping, type Traffic, trafficIn } from './traffic.ts';

@@ -1,6 +1,8 @@
 /** Network namespaces and the underlay that joins them. */
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
-import { ipBatch, LabError, netnsFile } from './command.ts';
+import { ipBatch } from '../host/iproute.ts';
+import { netnsFile } from '../host/netns.ts';
+import { LabError } from './outcome.ts';
 import { isLabNetns, type LabPlan, underlayInterface, underlayNetns } from './plan.ts';
 
 const bridge = 'underlay0';
@@ -12,36 +14,33 @@ const underlayMTU = 1500;
  */
 export async function createNetwork(plan: LabPlan): Promise<void> {
   const all = [underlayNetns, ...plan.nodes.map((node) => node.netns), ...plan.pods.map((pod) => pod.netns)];
-  await ipBatch(
-    [],
-    [
-      ...all.map((netns) => `netns add ${netns}`),
-      ...plan.nodes.map(
-        (node) =>
-          `link add ${underlayInterface} netns ${node.netns} mtu ${underlayMTU} type veth ` +
-          `peer name ${node.name} netns ${underlayNetns} mtu ${underlayMTU}`,
-      ),
-    ],
-  );
+  await ipBatch([
+    ...all.map((netns) => `netns add ${netns}`),
+    ...plan.nodes.map(
+      (node) =>
+        `link add ${underlayInterface} netns ${node.netns} mtu ${underlayMTU} type veth ` +
+        `peer name ${node.name} netns ${underlayNetns} mtu ${underlayMTU}`,
+    ),
+  ]);
   await Promise.all([
     ipBatch(
-      ['-n', underlayNetns],
       [
         `link add ${bridge} mtu ${underlayMTU} type bridge mcast_snooping 0`,
         ...[bridge, ...plan.nodes.map((node) => node.name)].map(
           (link) => `link set ${link} addrgenmode none ${link === bridge ? '' : `master ${bridge}`} up`,
         ),
       ],
+      { netns: netnsFile(underlayNetns) },
     ),
     ...plan.nodes.map(({ netns, ips }) =>
       ipBatch(
-        ['-n', netns],
         [
           'link set lo up',
           `link set ${underlayInterface} addrgenmode none up`,
           `address add ${ips[0]}/24 dev ${underlayInterface}`,
           `address add ${ips[1]}/64 dev ${underlayInterface} nodad`,
         ],
+        { netns: netnsFile(netns) },
       ),
     ),
   ]);
@@ -61,10 +60,7 @@ export function existingNetns(): string[] {
 export async function deleteNetwork(): Promise<void> {
   const names = existingNetns();
   await endProcesses(() => processesInside(names));
-  await ipBatch(
-    ['-force'],
-    names.map((netns) => `netns delete ${netns}`),
-  );
+  await ipBatch(names.map((netns) => `netns delete ${netns}`));
 }
 
 /** SIGTERM first; what is still there after two seconds gets SIGKILL. */

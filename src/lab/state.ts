@@ -2,9 +2,10 @@
 import { mkdirSync, readFileSync, rmSync, statfsSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
-import { LabError, must } from './command.ts';
+import { run } from '../host/command.ts';
 import { labManifests } from './manifests.ts';
 import { existingNetns, isCode, processes } from './network.ts';
+import { LabError } from './outcome.ts';
 import type { LabPlan } from './plan.ts';
 
 export const labDirectory = '/run/overweft-lab';
@@ -47,7 +48,7 @@ export async function createState(plan: LabPlan): Promise<void> {
   const tmpfs = 0x01021994; // TMPFS_MAGIC, linux/magic.h
   if (statfsSync(labDirectory).type !== tmpfs) {
     // Flow tables are mapped files: on a disk they would be written back all the time.
-    await must('mount', ['-t', 'tmpfs', '-o', 'mode=0700', 'overweft-lab', labDirectory]);
+    await run('mount', ['-t', 'tmpfs', '-o', 'mode=0700', 'overweft-lab', labDirectory]);
   }
   for (const directory of [plan.manifests, ...plan.nodes.map((node) => node.directory)]) mkdirSync(directory);
   for (const [name, manifest] of labManifests(plan)) {
@@ -92,7 +93,7 @@ export const labDaemons = (): number[] =>
 export async function removeState(): Promise<boolean> {
   const own = statSync(labDirectory, { throwIfNoEntry: false });
   if (!own) return false;
-  if (own.dev !== statSync(dirname(labDirectory)).dev) await must('umount', ['--lazy', labDirectory]);
+  if (own.dev !== statSync(dirname(labDirectory)).dev) await run('umount', ['--lazy', labDirectory]);
   rmSync(labDirectory, { recursive: true, force: true });
   return true;
 }

@@ -1,14 +1,16 @@
 /** Traffic between pods, from real sockets inside their network namespaces. */
 import { spawn } from 'node:child_process';
+import { CommandError, run } from '../host/command.ts';
+import { inside, netnsFile } from '../host/netns.ts';
 import { type Answer, agentProgram, type Operations } from './agent.ts';
-import { inside, LabError, run } from './command.ts';
+import { LabError } from './outcome.ts';
 
 /** An agent in one network namespace; each operation of agent.ts is a method. */
 export type Traffic = Operations & AsyncDisposable;
 
 /** Starts an agent inside a network namespace. */
 export function trafficIn(netns: string): Traffic {
-  const [command, args] = inside(netns, process.execPath, [agentProgram]);
+  const [command, args] = inside(netnsFile(netns), process.execPath, [agentProgram]);
   const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   const waiting = new Map<number, { resolve: (value: never) => void; reject: (error: Error) => void }>();
   let stderr = '';
@@ -62,7 +64,12 @@ export function trafficIn(netns: string): Traffic {
 
 /** One echo request; its round trip in milliseconds, null without a reply within a second. */
 export async function ping(netns: string, address: string): Promise<number | null> {
-  const { stdout } = await run(...inside(netns, 'ping', ['-n', '-c', '1', '-W', '1', address]));
-  const time = /time=([\d.]+) ms/.exec(stdout);
-  return time ? Number(time[1]) : null;
+  try {
+    const output = await run(...inside(netnsFile(netns), 'ping', ['-n', '-c', '1', '-W', '1', address]));
+    return Number(/time=([\d.]+) ms/.exec(output)?.[1]);
+  } catch (error) {
+    // Without a reply, or without a route. Only a host without `ping` is another matter.
+    if (error instanceof CommandError && !error.message.includes('failed to execute')) return null;
+    throw error;
+  }
 }

@@ -1,11 +1,11 @@
 /** `overweft lab up`: a complete cluster in network namespaces of this machine. */
 import { accessSync, constants } from 'node:fs';
 import { geteuid } from 'node:process';
-import { LabError, orStopped } from './command.ts';
 import { labConfig } from './config.ts';
 import { attachPod, type Daemon, daemonReady, logTail, startDaemon, writeConfig } from './daemon.ts';
 import { takeDown } from './down.ts';
 import { createNetwork } from './network.ts';
+import { LabError, orStopped } from './outcome.ts';
 import { type LabOptions, type LabPlan, planLab } from './plan.ts';
 import { unreachablePairs } from './reach.ts';
 import { createState, describeLab, type LabDescription, labDirectory } from './state.ts';
@@ -42,7 +42,7 @@ export async function bringUp(
   } catch (error) {
     const logs = stop.aborted ? [] : daemons.map((daemon) => logTail(daemon));
     await takeDown();
-    const message = error instanceof LabError ? error.message : error instanceof Error ? error.stack : error;
+    const message = error instanceof Error ? error.message : error;
     throw new LabError([message, ...logs].join('\n'));
   }
 }

@@ -2,7 +2,8 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { daemonReady, daemonStatus, startDaemon } from '../../src/lab/daemon.ts';
+import { daemonStatus } from '../../src/daemon/client.ts';
+import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
 import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
 import { type Lab, labLogs, labUp } from '../support/lab.ts';
 import { program } from '../support/overweft-node.ts';

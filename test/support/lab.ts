@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { daemonStatus, logTail } from '../../src/lab/daemon.ts';
+import { daemonStatus } from '../../src/daemon/client.ts';
+import { logTail } from '../../src/lab/daemon.ts';
 import type { LabDescription } from '../../src/lab/state.ts';
 import { type Finished, overweft } from './run.ts';
 

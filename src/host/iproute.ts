@@ -1,5 +1,6 @@
 // Links, addresses, routes and rules through iproute2.
 import { CommandError, run } from './command.ts';
+import { inside } from './netns.ts';
 
 /** Lines as `ip` takes them without its own name, e.g. `link set dev lo up`. */
 export type IpLines = readonly string[];
@@ -20,8 +21,8 @@ export async function ipBatch(lines: IpLines, { netns, family }: IpOptions = {})
   const input = `${lines.join('\n')}\n`;
   const args = [...(family ? [`-${family}`] : []), '-batch', '-'];
   try {
-    if (netns === undefined) await run('ip', args, input);
-    else await run('nsenter', [`--net=${netns}`, 'ip', ...args], input);
+    if (netns === undefined) await run('ip', args, { input });
+    else await run(...inside(netns, 'ip', args), { input });
   } catch (error) {
     const { message } = error as Error;
     const [, number] = /Command failed -:(\d+)/.exec(message) ?? [];
@@ -34,7 +35,7 @@ export async function ipBatch(lines: IpLines, { netns, family }: IpOptions = {})
 export async function ipQuery(lines: IpLines, family?: 4 | 6): Promise<Record<string, unknown>[]> {
   if (lines.length === 0) return [];
   const args = [...(family ? [`-${family}`] : []), '-json', '-force', '-batch', '-'];
-  const output = await run('ip', args, `${lines.join('\n')}\n`).catch((error: unknown) => {
+  const output = await run('ip', args, { input: `${lines.join('\n')}\n` }).catch((error: unknown) => {
     // With -force the status says that some line failed, and the others have answered.
     if (error instanceof CommandError && error.stdout !== '') return error.stdout;
     throw error;

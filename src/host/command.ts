@@ -16,13 +16,24 @@ export class CommandError extends Error {
 const PATIENCE_MS = 20_000;
 const LARGEST_OUTPUT = 64 << 20;
 
+export interface RunOptions {
+  /** Written to stdin, which is empty otherwise. */
+  readonly input?: string;
+  /** After this the command is killed; 20 s unless given. */
+  readonly patienceMs?: number;
+}
+
 /**
  * Runs a command to its end and returns its stdout.
  * @throws CommandError
  */
-export function run(command: string, args: readonly string[], input = ''): Promise<string> {
+export function run(
+  command: string,
+  args: readonly string[],
+  { input = '', patienceMs = PATIENCE_MS }: RunOptions = {},
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options = { timeout: PATIENCE_MS, maxBuffer: LARGEST_OUTPUT, encoding: 'utf8' as const };
+    const options = { timeout: patienceMs, maxBuffer: LARGEST_OUTPUT, encoding: 'utf8' as const };
     const child = execFile(command, args, options, (error, stdout, stderr) => {
       if (!error) return resolve(stdout);
       const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
