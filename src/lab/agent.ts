@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 export const agentProgram = fileURLToPath(import.meta.url);
 
 /** What `send` sent, and what the far end counted before the connection was closed. */
-export interface Transfer {
+interface Transfer {
   readonly bytes: number;
   readonly seconds: number;
   /** Both ends saw the same bytes in the same order; null where no hash was asked for. */
@@ -230,7 +230,7 @@ function countDatagram(
 }
 
 /** One request over the channel, and its answer. */
-export interface Request {
+interface Request {
   readonly id: number;
   readonly operation: keyof Operations;
   readonly options: never;

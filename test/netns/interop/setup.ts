@@ -9,7 +9,7 @@ export type Family = 4 | 6;
 export const names = { node: 'owi-node', pod: 'owi-pod', peer: 'owi-peer', far: 'owi-far' } as const;
 
 /** What the Overweft node is told about itself and its one peer. */
-export const nodeConfig = (encapsulation: 'vxlan' | 'geneve' | 'ipip', family: Family): object => ({
+const nodeConfig = (encapsulation: 'vxlan' | 'geneve' | 'ipip', family: Family): object => ({
   encapsulation,
   vni,
   underlay: { addresses: near.underlay, family: family === 4 ? 'ipv4' : 'ipv6', interface: 'under0' },
