@@ -24,7 +24,19 @@ import {
   TUNNEL_IS_GENEVE_IP,
   TUNNEL_VXLAN,
 } from '../../asm/layout/tables.ts';
-import { be, concat, ethernet, geneve, ip, ipv4, ipv6, vxlan } from '../support/packets.ts';
+import {
+  be,
+  checksum,
+  concat,
+  ethernet,
+  geneve,
+  hex,
+  ip,
+  ipv4,
+  ipv6,
+  number,
+  vxlan,
+} from '../support/packets.ts';
 import {
   type DatagramIn,
   type FrameIn,
@@ -256,3 +268,20 @@ export const fromPeer = (
 /** The frame in which `node` hands an IP packet to the TAP of `port`, without vnet header. */
 export const toPod = (node: number, port: number, packet: Uint8Array): Uint8Array =>
   ethernet({ dst: portMac(node, port), src: routerMac(node) }, packet);
+
+/** The inner packet of a datagram as it is sent; an outer IP header that contradicts it is an error. */
+export function innerOf(
+  datagram: Uint8Array,
+  { encapsulation = 'vxlan', underlay: family = 4 }: ClusterOptions,
+): Uint8Array {
+  if (encapsulation !== 'ipip') return datagram.slice(encapsulation === 'geneve-ip' ? 8 : 22);
+  const header = family === 4 ? 20 : 40;
+  const inner = datagram.slice(header);
+  const length = family === 4 ? number(datagram, 2, 2) : 40 + number(datagram, 4, 2);
+  const protocol = datagram[family === 4 ? 9 : 6];
+  const isRight = length === datagram.length && protocol === ((inner[0] as number) >> 4 === 6 ? 41 : 4);
+  if (!isRight || (family === 4 && checksum(datagram.subarray(0, 20)) !== 0)) {
+    throw new Error(`${datagram.length} bytes behind the outer header ${hex(datagram.subarray(0, header))}`);
+  }
+  return inner;
+}

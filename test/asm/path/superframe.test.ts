@@ -27,7 +27,15 @@ import {
   vnet,
   withHeaderChecksum,
 } from '../../support/packets.ts';
-import { type ClusterOptions, type Encapsulation, fromPeer, fromPod, nodeOf, pod } from '../cluster.ts';
+import {
+  type ClusterOptions,
+  type Encapsulation,
+  fromPeer,
+  fromPod,
+  innerOf,
+  nodeOf,
+  pod,
+} from '../cluster.ts';
 import { ALL_OFFLOADS, type DatagramIn, type FrameIn, type Message } from '../harness.ts';
 
 interface Frame {
@@ -172,12 +180,6 @@ function received(
   const isPayloadOnly = isRaw && options.underlay === 6;
   const list = interleaved(rows, choose);
   return isPayloadOnly ? list.map((one) => ({ ...one, bytes: one.bytes.slice(40) })) : list;
-}
-
-/** The inner IP packet of a datagram as it is sent. */
-function innerOf(bytes: Uint8Array, { encapsulation = 'vxlan', underlay = 4 }: ClusterOptions): Uint8Array {
-  if (encapsulation === 'ipip') return bytes.slice(underlay === 6 ? 40 : 20);
-  return bytes.slice(encapsulation === 'geneve-ip' ? 8 : 22);
 }
 
 const flowOf = (packet: Uint8Array) => {

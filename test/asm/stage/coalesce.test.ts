@@ -161,6 +161,21 @@ describe.each(families)('TCP over IPv%i', (family) => {
     expect(packets).toEqual(list.map(hex));
   });
 
+  it('is never gathered from more pieces than one write takes (UIO_MAXIOV)', () => {
+    const list = Array.from({ length: 1300 }, (_, i) =>
+      segment(family, 0, { ip: { id: 500 + i }, transport: { seq: 1000 + i }, bytes: 1 }),
+    );
+    const one = fromPeer(1, list[0] as Uint8Array);
+    const rows = [0, 500, 1000].map((from) => ({
+      ...one,
+      bytes: concat(...list.slice(from, from + 500).map((packet) => fromPeer(1, packet).bytes)),
+      segment: one.bytes.length,
+    }));
+    const { messages } = nodeOf(1).ingress(...rows);
+    expect(messages.length).toBeLessThan(4);
+    expect(messages.flatMap(({ bytes }) => packetsOf(bytes)).map(hex)).toEqual(list.map(hex));
+  });
+
   it('is never reordered around what stands between', () => {
     const list = [
       segment(family, 0),

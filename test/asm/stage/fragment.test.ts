@@ -22,7 +22,7 @@ const there = (family: 4 | 6) => ({ src: pod(family, 1, 2), dst: pod(family, 2, 
 const back = (family: 4 | 6) => ({ src: pod(family, 2, 2), dst: pod(family, 1, 2) });
 const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => i * 31 + (i >> 8));
 
-/** Inner packets of what node 1 sends, outer headers cut off. */
+/** Inner packets of what node 1 sends. */
 function carried(options: ClusterOptions, packet: Uint8Array, header?: Uint8Array) {
   const burst = nodeOf(1, options).egress(fromPod(1, 2, packet, header));
   const outer =

@@ -120,6 +120,12 @@ describe.each(families)('ICMP errors over IPv%i', (family) => {
     );
   });
 
+  it('about a superframe that may be fragmented all the same: its segments never are', () => {
+    const packet = udpPacket({ ...remote(family), df: false }, { checksum: 'partial' }, bytes(20_000));
+    const header = vnet({ flags: 1, gsoType: 5, gsoSize: 1450, start: 14 + headers, offset: 6 });
+    expect(nodeOf(1).egress(fromPod(1, 2, packet, header)).verdicts).toEqual({ MtuExceeded: 1 });
+  });
+
   it('host unreachable where no such pod lives, quoting no more than is allowed (RFC 1812 §4.3.2.3, RFC 4443 §2.4 c)', () => {
     const node = nodeOf(1);
     for (const length of [0, 1, 519, 520, 521, 1183, 1184, 1185, 1300]) {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { CONTROL_FLOWS, CONTROL_SEED } from '../../../asm/layout/memory.ts';
 import {
+  PORT_POD,
   STAT_FLOW_HITS,
   STAT_FLOWS_CREATED,
   STAT_FLOWS_EVICTED,
@@ -14,6 +15,7 @@ import {
   fromPod,
   nodeOf,
   pod,
+  portMac,
   sockets,
   tablesOf,
   underlay,
@@ -94,6 +96,26 @@ describe('an established flow', () => {
     node.publish({ ...tables, endpoints: [...moved, { address: pod(4, 1, 3), tunnel: 0 }] });
     expect(node.egress(fromPod(1, 2, local)).messages[0]?.tunnel).toBe(0);
   });
+});
+
+it('the way back is found anew, too, when the tables change', () => {
+  const node = nodeOf(1);
+  const there = tcpPacket({ src: pod(4, 1, 2), dst: pod(4, 1, 3) }, { flags: SYN });
+  const reply = tcpPacket(
+    { src: pod(4, 1, 3), dst: pod(4, 1, 2) },
+    { sport: 80, dport: 40000, flags: SYN | ACK },
+  );
+  expect(node.egress(fromPod(1, 2, there)).messages[0]?.slot).toBe(3);
+  expect(node.egress(fromPod(1, 3, reply)).messages[0]?.slot).toBe(2);
+  const tables = tablesOf(1);
+  const others = tables.endpoints.filter((one) => one.address !== pod(4, 1, 2));
+  node.publish({
+    ...tables,
+    endpoints: [...others, { address: pod(4, 1, 2), port: 4, mac: portMac(1, 4) }],
+    ports: { ...tables.ports, 4: { kind: PORT_POD, mac: portMac(1, 4) } },
+  });
+  expect(node.egress(fromPod(1, 4, there)).messages[0]?.slot).toBe(3);
+  expect(node.egress(fromPod(1, 3, reply)).messages[0]?.slot).toBe(4);
 });
 
 describe('time', () => {
