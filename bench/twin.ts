@@ -11,6 +11,7 @@ import { Verdict } from '../asm/verdict.ts';
 import { root, runtime } from '../src/setup/runtime.mjs';
 import { contentHash, Stamp } from '../src/setup/stamp.mjs';
 import { run, step } from '../src/setup/steps.mjs';
+import { compilers, compileWasm } from '../src/setup/wasm.mjs';
 
 /** Loops over single stages: bench/asm/stages.ts and bench/c/addon.c. */
 export interface Stages {
@@ -44,7 +45,7 @@ export async function buildTwin(): Promise<void> {
   const header = layoutHeader();
   const stamp = new Stamp(
     `${folder}/stamp`,
-    contentHash(['bench/c', 'bench/asm', 'asm'], /./, [header, ...CFLAGS]),
+    contentHash(['bench/c', 'bench/asm', 'asm', ...compilers], /./, [header, ...CFLAGS]),
   );
   if (stamp.fresh() && existsSync(twinFile) && existsSync(stagesFile)) return;
   writeFileSync(`${folder}/layout.h`, header);
@@ -59,20 +60,7 @@ export async function buildTwin(): Promise<void> {
       `${root}bench/c/addon.c`,
     ]),
   );
-  await step('stages', () =>
-    run(runtime.node, [
-      `${root}node_modules/assemblyscript/bin/asc.js`,
-      'bench/asm/stages.ts',
-      '--config',
-      'asconfig.json',
-      '--target',
-      'release',
-      '--outFile',
-      stagesFile,
-      '--textFile',
-      `${folder}/stages.wat`,
-    ]),
-  );
+  await step('stages', () => compileWasm('bench/stages', ['bench/asm/stages.ts']));
   stamp.write();
 }
 

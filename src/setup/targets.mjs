@@ -5,6 +5,7 @@ import { nodeGyp } from './nodegyp.mjs';
 import { root, runtime } from './runtime.mjs';
 import { contentHash, filesBelow, Stamp } from './stamp.mjs';
 import { run, step } from './steps.mjs';
+import { compilers, compileWasm } from './wasm.mjs';
 
 /** @param {string[]} args */
 const node = (...args) => run(runtime.node, args);
@@ -13,10 +14,9 @@ const node = (...args) => run(runtime.node, args);
 const targets = {
   wasm: {
     title: 'WASM data path',
-    sources: ['asm', 'asconfig.json', 'node_modules/assemblyscript/package.json'],
+    sources: ['asm', ...compilers],
     present: () => existsSync(`${root}asm/index.ts`),
-    build: () =>
-      node('node_modules/assemblyscript/bin/asc.js', '--config', 'asconfig.json', '--target', 'release'),
+    build: () => compileWasm('overweft'),
     outputs: ['build/overweft.wasm'],
   },
   native: {
