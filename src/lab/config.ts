@@ -9,5 +9,4 @@ export const labConfig = (options: LabOptions, plan: LabPlan, node: LabNode): ob
   encapsulation: options.encapsulation,
   underlay: { addresses: node.ips, family: options.underlay, interface: underlayInterface },
   podNetwork: { clusterCIDRs },
-  api: { socket: node.socket },
 });

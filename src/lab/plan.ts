@@ -79,7 +79,7 @@ function planNode(i: number, directory: string): LabNode {
     podCIDRs: [`10.244.${i}.0/24`, `fd00:244:${i}::/64`],
     directory,
     config: `${directory}/config.yaml`,
-    socket: `${directory}/run/api.sock`,
+    socket: `${directory}/run/overweft.sock`,
     log: `${directory}/daemon.log`,
   };
 }

@@ -49,14 +49,13 @@ export async function overweftNode(
     name: 'node-1',
     netns,
     config: `${directory}/config.yaml`,
-    socket: `${directory}/run/api.sock`,
+    socket: `${directory}/run/overweft.sock`,
     log: `${directory}/daemon.log`,
   };
   writeConfig(place, {
     node: place.name,
     runDirectory: `${directory}/run`,
     store: { type: 'file', directory: manifests },
-    api: { socket: place.socket },
     ...config,
   });
   const manifest = (name: string, object: object): void =>
