@@ -69,7 +69,9 @@ async function bringToLife(
 
 function requireRights(): void {
   if (geteuid?.() !== 0)
-    throw new LabError('the lab makes network namespaces and interfaces: run it as root');
+    throw new LabError(
+      'the lab makes network namespaces: run it as root, or as docs/lab.md says under "Without root"',
+    );
   try {
     accessSync('/dev/net/tun', constants.R_OK | constants.W_OK);
   } catch {

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { ping } from '../../src/lab/traffic.ts';
 import { labDown, labUp, leftovers } from '../support/lab.ts';
 import { netns } from '../support/netns.ts';
+import { program } from '../support/overweft-node.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 import { overweft, run } from '../support/run.ts';
 
@@ -115,6 +116,14 @@ describeWith([root, tun], 'lab', () => {
     await using other = await netns('ow-visitor');
     await labDown();
     expect(await other.exec('ip', 'link', 'show', 'lo')).toContain('lo');
+  });
+
+  it('needs no more than the root of a user namespace', async () => {
+    const script = 'mount -t tmpfs none /run && exec "$0" "$@"';
+    const unshare = ['--user', '--map-root-user', '--net', '--mount', 'sh', '-c', script];
+    const { status, stdout, stderr } = await run('unshare', [...unshare, ...program, 'lab', 'demo']);
+    expect(status, stderr).toBe(0);
+    expect(stdout).toContain('nothing left behind');
   });
 
   describe('demo', () => {
