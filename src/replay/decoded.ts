@@ -29,7 +29,6 @@ import {
   HEADERS_FRAGMENT_OFFSET,
   HEADERS_HAS_MORE,
   HEADERS_HAS_PORTS,
-  HEADERS_IS_FRAGMENT,
   HEADERS_PROTOCOL,
   HEADERS_SOURCE,
   HEADERS_SPORT,
@@ -123,8 +122,8 @@ export interface Ip {
   readonly ttl: number;
   readonly dscp: number;
   readonly ecn: number;
-  /** Offset in bytes. */
-  readonly fragment: { readonly offset: number; readonly more: boolean } | null;
+  /** Offset in bytes; 0 and no more: the packet is whole. */
+  readonly fragment: { readonly offset: number; readonly more: boolean };
 }
 
 export interface Transport {
@@ -239,13 +238,10 @@ function readIp({ bytes, view }: DecodedRecord): Ip | null {
     ttl: bytes[DECODED_INNER + HEADERS_TTL] as number,
     dscp: tos >> 2,
     ecn: tos & 3,
-    fragment:
-      (flags & HEADERS_IS_FRAGMENT) === 0
-        ? null
-        : {
-            offset: view.getUint16(DECODED_INNER + HEADERS_FRAGMENT_OFFSET, true),
-            more: (flags & HEADERS_HAS_MORE) !== 0,
-          },
+    fragment: {
+      offset: view.getUint16(DECODED_INNER + HEADERS_FRAGMENT_OFFSET, true),
+      more: (flags & HEADERS_HAS_MORE) !== 0,
+    },
   };
 }
 

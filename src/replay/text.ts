@@ -57,7 +57,9 @@ function ipText(ip: Ip, l4: Transport | null, ethernet: Ethernet | null): string
     `ttl ${ip.ttl}`,
     ...(ip.dscp ? [`dscp ${ip.dscp}`] : []),
     ...(ip.ecn ? [`ecn ${ip.ecn}`] : []),
-    ...(fragment ? [`fragment at ${fragment.offset}${fragment.more ? '+' : ''}`] : []),
+    ...(fragment.offset > 0 || fragment.more
+      ? [`fragment at ${fragment.offset}${fragment.more ? '+' : ''}`]
+      : []),
   ];
   return words.join(' ') + vlanText(ethernet?.vlans ?? []);
 }

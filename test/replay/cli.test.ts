@@ -38,7 +38,7 @@ describe('overweft replay --json', () => {
     const { status, stdout, stderr } = await overweft(['replay', '--json', file]);
     expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
     const ip = (src: string, dst: string, protocol: number) =>
-      `{"version":4,"src":"${src}","dst":"${dst}","protocol":${protocol},"ttl":64,"dscp":0,"ecn":0,"fragment":null}`;
+      `{"version":4,"src":"${src}","dst":"${dst}","protocol":${protocol},"ttl":64,"dscp":0,"ecn":0,"fragment":{"offset":0,"more":false}}`;
     const ethernetText = `{"src":"${macs.src}","dst":"${macs.dst}","type":2048,"vlans":[]}`;
     const inner = `{"ethernet":${ethernetText},"ip":${ip('10.0.0.1', '10.0.0.2', 6)},"l4":{"sport":40000,"dport":80,"checksum":"ok"}}`;
     expect(stdout.split('\n')).toEqual([

@@ -44,7 +44,7 @@ const underlays = [
 
 const inner4 = {
   ethernet: { ...macs, type: 0x0800, vlans: [] },
-  ip: { version: 4, ...v4, protocol: 6, ttl: 64, dscp: 0, ecn: 0, fragment: null },
+  ip: { version: 4, ...v4, protocol: 6, ttl: 64, dscp: 0, ecn: 0, fragment: { offset: 0, more: false } },
   l4: { sport: 40000, dport: 80, checksum: 'ok' },
 };
 
@@ -66,7 +66,7 @@ describe('a packet without a tunnel', () => {
     expect(outer).toEqual({ ...v6, protocol: 58, sport: null, dport: null, checksum: 'none' });
     expect(inner).toEqual({
       ethernet: null,
-      ip: { version: 6, ...v6, protocol: 58, ttl: 3, dscp: 46, ecn: 1, fragment: null },
+      ip: { version: 6, ...v6, protocol: 58, ttl: 3, dscp: 46, ecn: 1, fragment: { offset: 0, more: false } },
       l4: null,
     });
   });

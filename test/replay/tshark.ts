@@ -196,7 +196,7 @@ function readInner(
   const ip = network.name === 'ip' ? ipv4Of(network) : ipv6Of(network);
   if (!ip) return nothing ?? undefined;
   at++;
-  const isPiece = ip.fragment !== null && (ip.fragment.more || ip.fragment.offset > 0);
+  const isPiece = ip.fragment.more || ip.fragment.offset > 0;
   const transport = all[at];
   const l4 = transport && transportOf(transport, network, ip, isPiece ? null : extent);
   if (l4) at++;
@@ -226,7 +226,7 @@ function ipv4Of(ip: Layer): Ip | null {
     ttl: number(ip, 'ip.ttl') as number,
     dscp: number(ip, 'ip.dsfield.dscp') as number,
     ecn: number(ip, 'ip.dsfield.ecn') as number,
-    fragment: offset > 0 || more ? { offset, more } : null,
+    fragment: { offset, more },
   };
 }
 
@@ -234,7 +234,7 @@ function ipv6Of(ip: Layer): Ip | null {
   const src = canonical(field(ip, 'ipv6.src'));
   const dst = canonical(field(ip, 'ipv6.dst'));
   if (!src || !dst) return null;
-  const offset = number(ip, 'ipv6.fraghdr.offset');
+  const offset = number(ip, 'ipv6.fraghdr.offset') ?? 0;
   const next = [
     ...ip.text.matchAll(/name="(?:ipv6\.(?:[a-z]+\.)?nxt|ah\.next_header)"[^\n]* show="(\d+)"/g),
   ].at(-1)?.[1];
@@ -246,10 +246,7 @@ function ipv6Of(ip: Layer): Ip | null {
     ttl: number(ip, 'ipv6.hlim') as number,
     dscp: number(ip, 'ipv6.tclass.dscp') as number,
     ecn: number(ip, 'ipv6.tclass.ecn') as number,
-    fragment:
-      offset === undefined
-        ? null
-        : { offset: offset * FRAGMENT_UNIT, more: number(ip, 'ipv6.fraghdr.more') === 1 },
+    fragment: { offset: offset * FRAGMENT_UNIT, more: number(ip, 'ipv6.fraghdr.more') === 1 },
   };
 }
 
