@@ -91,8 +91,6 @@ export const PACKET_HAS_MORE: u32 = 0x8;
 export const PACKET_IS_DF: u32 = 0x10;
 /** Transport checksum holds the pseudo-header sum only. */
 export const PACKET_IS_PARTIAL: u32 = 0x20;
-/** The kernel has verified the datagram (merged by UDP_GRO), so its bytes need no second look. */
-export const PACKET_IS_VERIFIED: u32 = 0x40;
 /** Ports are known. */
 export const PACKET_HAS_PORTS: u32 = 0x80;
 /** An ICMP error that quotes another packet. */

@@ -22,7 +22,7 @@ import {
   WORKER_PACKETS,
   WORKER_RX_DATAGRAMS,
 } from '../layout/memory';
-import { PACKET_IS_VERIFIED, PACKET_SIZE } from '../layout/packet';
+import { PACKET_SIZE } from '../layout/packet';
 import {
   NO_ENDPOINT_TUNNEL,
   ROUTE_NONE,
@@ -88,7 +88,6 @@ export function ingress(datagrams: u32): u32 {
       packet.setVerdict(verdict);
       packet.setData(data + offset);
       packet.setLength(min(step, length - offset));
-      if (merged !== 0) packet.addFlags(PACKET_IS_VERIFIED);
       if (tunnel !== NO_ENDPOINT_TUNNEL) {
         packet.setTunnel(tunnel);
         if (packet.isInProgress()) decap(packet, kind);

@@ -317,6 +317,29 @@ describe('a superframe with IP options or extension headers', () => {
   });
 });
 
+describe('the largest superframe', () => {
+  it.each([4, 6] as const)('goes in messages that a socket takes, IPv%i', (family) => {
+    for (const options of tunnels) {
+      const between = { src: pod(family, 1, 2), dst: pod(family, 2, 2) };
+      const packet = tcpPacket(between, { checksum: 'partial' }, new Uint8Array(65_400).fill(7));
+      const header = vnet({
+        flags: 1,
+        gsoType: family === 4 ? 1 : 4,
+        gsoSize: 1358,
+        start: family === 4 ? 34 : 54,
+        offset: 16,
+      });
+      // The harness looks at the size of every message.
+      const { messages, verdicts } = nodeOf(1, options, { maxBatch: 128 }).egress(
+        fromPod(1, 2, packet, header),
+      );
+      expect(verdicts).toEqual({ Forward: 1 });
+      const inner = messages.flatMap(({ datagrams }) => datagrams).map((one) => hex(innerOf(one, options)));
+      expect(inner).toEqual(split(hopped(packet), 1358).map(hex));
+    }
+  });
+});
+
 describe('a long transfer', () => {
   it('leaves in few messages and arrives in few frames', () => {
     const item = { bytes: 12_000, psh: false, tos: 0, flags: 0, ackStep: 0, optionStep: 0, idStep: 0 };

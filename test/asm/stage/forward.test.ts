@@ -177,6 +177,14 @@ describe.each(families)('superframes of a peer, without a word on how to cut the
     expect(fate(nodeOf(1).ingress(fromPeer(1, tcpPacket(between, {}, body))))).toBe('MtuExceeded');
   });
 
+  it('TCP whose headers alone do not fit the port is not cut', () => {
+    for (const mtu of [20, headers - 1, headers]) {
+      const packet = tcpPacket(between, { checksum: 'partial' }, body);
+      const node = nodeOf(1, { ports: { 2: { mtu } } });
+      expect(node.ingress(fromPeer(1, packet)).verdicts).toEqual({ MtuExceeded: 1 });
+    }
+  });
+
   it('a small packet with a partial checksum has it completed', () => {
     for (const bytes of [0, 1, 333, 1380]) {
       const content = large.slice(0, bytes);

@@ -150,6 +150,19 @@ describe('fragments', () => {
     },
   );
 
+  it('follow none of another protocol, datagram or receiver', () => {
+    const first = ipv4(
+      { ...back(4), df: false, mf: true, id: 7 },
+      udp(back(4), { length: 1000 }, bytes(496)),
+    );
+    for (const other of [{ protocol: 6 }, { id: 8 }, { src: pod(4, 2, 3) }, { protocol: 132 }]) {
+      const node = nodeOf(1, isolated(allow(2)));
+      const later = ipv4({ ...back(4), df: false, offset: 504, id: 7, ...other }, bytes(400));
+      expect(fate(node.ingress(fromPeer(1, first)))).toBe('Forward');
+      expect(fate(node.ingress(fromPeer(1, later)))).toBe('FragmentWithoutFirst');
+    }
+  });
+
   it('need no first one where no policy asks for ports', () => {
     const [, second] = pieces(4, back(4));
     expect(fate(nodeOf(1).ingress(fromPeer(1, second as Uint8Array)))).toBe('Forward');
