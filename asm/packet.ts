@@ -227,6 +227,11 @@ export class Packet {
   @inline setDecision(decision: u32): void {
     store<u32>(changetype<usize>(this), decision, PACKET_DECISION);
   }
+  /** Not decided yet: TO, ROUTE, TARGET and DECISION, which lie side by side, are 0. */
+  @inline setUndecided(): void {
+    store<u64>(changetype<usize>(this), 0, PACKET_TO);
+    store<u64>(changetype<usize>(this), 0, PACKET_TARGET);
+  }
   @inline fragmentOffset(): u32 {
     return <u32>load<u16>(changetype<usize>(this), PACKET_FRAGMENT_OFFSET);
   }

@@ -1,9 +1,9 @@
 // What is measured: each case is one call that WebAssembly and C make over the same memory.
-import { FRAME_HEADROOM, WORKER_DATAGRAM_ARENA, WORKER_FRAME_ARENA } from '../asm/layout/memory.ts';
+import { WORKER_DATAGRAM_ARENA } from '../asm/layout/memory.ts';
 import { tunnelHeader } from '../src/dataplane/tunnel-header.ts';
 import { type Burst, type Merged, socketBurst, type TapFrame, tapBurst } from './burst.ts';
 import { ethernetFrame, type Flow, tapFrame, tcpHeaders, tcpPacket, udpPacket } from './frames.ts';
-import { burstOutput, type Output, pendingOutput, rowsOutput } from './output.ts';
+import { burstOutput, type Output, rowsOutput } from './output.ts';
 import type { Twin } from './twin.ts';
 import { PODS, podAddress, podMac, World, type WorldOptions } from './world.ts';
 
@@ -147,9 +147,8 @@ function encapsulations(twin: Twin): Case[] {
   return tunnels.map(([name, options]): Case => {
     const world = new World(options, twin);
     const burst = tapBurst(world, podFrames(world, VECTOR, 4));
-    const frames = [WORKER_FRAME_ARENA, VECTOR * (FRAME_HEADROOM + 128)] as const;
     return {
-      name: `encap, ${name}`,
+      name: `encap and group, ${name}`,
       unit: 'packet',
       units: VECTOR,
       world,
@@ -162,7 +161,7 @@ function encapsulations(twin: Twin): Case[] {
       prepare() {},
       wasm: () => world.stages.encap(VECTOR, world.tunnelNumber),
       c: () => twin.encap(VECTOR, world.tunnelNumber),
-      output: (rows) => pendingOutput(world, rows, frames),
+      output: (messages) => burstOutput(world, messages),
     };
   });
 }

@@ -5,7 +5,6 @@ import {
   MAX_TUNNELS,
   MAX_VERDICTS,
   WORKER_PACKETS,
-  WORKER_PENDING,
   WORKER_PORT_COUNTERS,
   WORKER_STATS,
   WORKER_TUNNEL_COUNTERS,
@@ -14,7 +13,6 @@ import {
   WORKER_VERDICTS,
 } from '../asm/layout/memory.ts';
 import { PACKET_SIZE } from '../asm/layout/packet.ts';
-import { PENDING_SIZE } from '../asm/layout/pending.ts';
 import { PORT_COUNTER_SIZE, STAT_COUNT, TUNNEL_COUNTER_SIZE } from '../asm/layout/tables.ts';
 import type { World } from './world.ts';
 
@@ -50,13 +48,6 @@ export function burstOutput(world: World, messages: number): Output {
 /** Rows of the packet vector. */
 export const rowsOutput = (world: World, packets: number): Output =>
   new Map([['rows', world.region(WORKER_PACKETS, packets * PACKET_SIZE)]]);
-
-/** Rows left pending, and the headers that were written before the packets. */
-export const pendingOutput = (world: World, rows: number, frames: readonly [number, number]): Output =>
-  new Map([
-    ['pending', world.region(WORKER_PENDING, rows * PENDING_SIZE)],
-    ['frames', world.region(...frames)],
-  ]);
 
 /** @throws where the two differ, naming part and place */
 export function assertSame(subject: string, wasm: Output, c: Output): void {

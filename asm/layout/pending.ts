@@ -25,5 +25,7 @@ export const PENDING_BYTES: u32 = 20;
 export const PENDING_DATAGRAMS: u32 = 24;
 /** u32: next row to the same peer and socket, 0: last. */
 export const PENDING_NEXT: u32 = 28;
-/** u32 × PENDING_BUCKETS × 2: first and last row of each chain. */
+/** u32 × 2 each: first and last row of a chain. */
 export const PENDING_BUCKETS: u32 = 256;
+/** u32 × PENDING_BUCKETS behind WORKER_PENDING_CHAINS: the chains in use, in the order of their first rows. */
+export const PENDING_USED: u32 = 2048;

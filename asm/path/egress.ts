@@ -98,7 +98,6 @@ function admit(packet: Packet, descriptor: usize, isReady: bool): void {
   packet.setTunnel(NO_TUNNEL);
   packet.setFlags(PACKET_IS_ETHERNET);
   packet.setGso(VNET_GSO_NONE, 0);
-  packet.setRoute(ROUTE_NONE, 0);
   if (length < VNET_HEADER) {
     packet.setLength(0);
     packet.setVerdict(Verdict.FrameTooShort);

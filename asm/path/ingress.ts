@@ -43,11 +43,12 @@ import { route } from '../stage/route';
 import { sourceFromTunnel } from '../stage/source';
 import { track, trackSeen } from '../stage/track';
 import { countStat, countTunnel, tunnelField } from '../table/counters';
+import { tunnelRow } from '../table/snapshot';
 import { messagesEnd, messagesReset } from '../transmit/message';
 import { pendingFlush, pendingReset } from '../transmit/pending';
 import { Verdict } from '../verdict';
 import { VNET_GSO_NONE } from '../wire/vnet';
-import { base, burstBegin, now } from '../worker';
+import { area, base, burstBegin, now } from '../worker';
 import { account } from './account';
 
 /**
@@ -81,16 +82,18 @@ export function ingress(datagrams: u32): u32 {
       countTunnel(tunnel, TUNNEL_RX_PACKETS, max((length + step - 1) / step, 1), length);
       store<u32>(tunnelField(tunnel, TUNNEL_LAST_SEEN), now);
     }
+    const row = tunnelRow(area, tunnel);
     let offset: u32 = 0;
     do {
       const packet = Packet.at(at);
       admit(packet, descriptor, isReady);
       packet.setVerdict(verdict);
+      const bytes = min(step, length - offset);
       packet.setData(data + offset);
-      packet.setLength(min(step, length - offset));
+      packet.setLength(bytes);
       if (tunnel !== NO_ENDPOINT_TUNNEL) {
         packet.setTunnel(tunnel);
-        if (packet.isInProgress()) decap(packet, kind);
+        if (verdict === Verdict.InProgress) decap(packet, row, kind, data + offset, bytes);
       }
       at += PACKET_SIZE;
       if (at === limit) {

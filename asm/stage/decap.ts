@@ -21,7 +21,7 @@ import {
   TUNNEL_VXLAN,
 } from '../layout/tables';
 import { Packet } from '../packet';
-import { peerFind, tunnelRow } from '../table/snapshot';
+import { peerFind } from '../table/snapshot';
 import { Verdict } from '../verdict';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_TEB } from '../wire/ethernet';
 import { GENEVE_LEN, GENEVE_OPTION_CRITICAL, GENEVE_OPTION_LEN, Geneve, GeneveOption } from '../wire/geneve';
@@ -51,61 +51,59 @@ export function tunnelOf(packet: Packet, datagram: usize, kind: u32): u32 {
   return tunnel;
 }
 
-/** Points the row at the packet inside the datagram, or says what is wrong with it. */
-export function decap(packet: Packet, kind: u32): void {
-  if (kind === SOCKET_VXLAN) decapVxlan(packet);
-  else if (kind === SOCKET_GENEVE) decapGeneve(packet);
-  else decapIpip(packet, kind);
+/** Points the row at the packet inside the datagram of `bytes` at `data`, or says what is wrong with it. */
+export function decap(packet: Packet, tunnel: usize, kind: u32, data: usize, bytes: u32): void {
+  if (kind === SOCKET_VXLAN) decapVxlan(packet, tunnel, data, bytes);
+  else if (kind === SOCKET_GENEVE) decapGeneve(packet, tunnel, data, bytes);
+  else decapIpip(packet, kind, data, bytes);
 }
 
-/** Leaves `bytes` of outer header behind. */
-function strip(packet: Packet, bytes: u32): void {
-  packet.setData(packet.data() + bytes);
-  packet.setLength(packet.length() - bytes);
+/** The packet inside: what follows `header` bytes. */
+function inside(packet: Packet, data: usize, bytes: u32, header: u32): void {
+  packet.setData(data + header);
+  packet.setLength(bytes - header);
 }
 
-function decapVxlan(packet: Packet): void {
-  const verdict = checkVxlan(packet.data(), packet.length());
+function decapVxlan(packet: Packet, tunnel: usize, data: usize, bytes: u32): void {
+  const verdict = checkVxlan(data, bytes);
   if (verdict !== Verdict.InProgress) {
     packet.setVerdict(verdict);
-  } else if (Vxlan.at(packet.data()).vni() !== load<u32>(tunnelRow(area, packet.tunnel()), TUNNEL_VNI)) {
+  } else if (Vxlan.at(data).vni() !== load<u32>(tunnel, TUNNEL_VNI)) {
     packet.setVerdict(Verdict.VxlanWrongVni);
   } else {
-    strip(packet, VXLAN_LEN);
+    inside(packet, data, bytes, VXLAN_LEN);
     packet.addFlags(PACKET_IS_ETHERNET);
   }
 }
 
-function decapGeneve(packet: Packet): void {
-  const geneve = Geneve.at(packet.data());
-  const verdict = checkGeneve(packet.data(), packet.length());
+function decapGeneve(packet: Packet, tunnel: usize, data: usize, bytes: u32): void {
+  const geneve = Geneve.at(data);
+  const verdict = checkGeneve(data, bytes);
   if (verdict !== Verdict.InProgress) {
     packet.setVerdict(verdict);
-  } else if (geneve.vni() !== load<u32>(tunnelRow(area, packet.tunnel()), TUNNEL_VNI)) {
+  } else if (geneve.vni() !== load<u32>(tunnel, TUNNEL_VNI)) {
     packet.setVerdict(Verdict.GeneveWrongVni);
   } else {
     if (geneve.protocol() === ETHERTYPE_TEB) packet.addFlags(PACKET_IS_ETHERNET);
-    strip(packet, GENEVE_LEN + geneve.optionsLength());
+    inside(packet, data, bytes, GENEVE_LEN + geneve.optionsLength());
   }
 }
 
-function decapIpip(packet: Packet, kind: u32): void {
+function decapIpip(packet: Packet, kind: u32, data: usize, bytes: u32): void {
   let protocol = kind === SOCKET_IPIP6_4 ? PROTOCOL_IPIP : PROTOCOL_IPV6;
+  let header: u32 = 0;
   if (kind === SOCKET_IPIP4) {
-    const outer = Ipv4.at(packet.data());
-    if (
-      packet.length() < IPV4_LEN ||
-      outer.headerLength() < IPV4_LEN ||
-      outer.headerLength() > packet.length()
-    ) {
+    const outer = Ipv4.at(data);
+    header = outer.headerLength();
+    if (bytes < IPV4_LEN || header < IPV4_LEN || header > bytes) {
       packet.setVerdict(Verdict.OuterLength);
       return;
     }
     protocol = outer.protocol();
     packet.setOuterTos(outer.tos());
-    strip(packet, outer.headerLength());
   }
-  packet.setVerdict(checkIpip(packet.data(), packet.length(), protocol));
+  inside(packet, data, bytes, header);
+  packet.setVerdict(checkIpip(data + header, bytes - header, protocol));
 }
 
 /** Whether a VXLAN header is one that may be opened: InProgress, or why not (RFC 7348 §5). */

@@ -63,16 +63,7 @@ export function encapWrite(tunnel: usize, ip: usize, bytes: u32, version: u32, t
   let at = ip;
   if (flags & TUNNEL_IS_ETHERNET) {
     at -= ETHERNET_LEN;
-    const ethernet = Ethernet.at(at);
-    ethernet.setDestination(
-      load<u32>(tunnel, TUNNEL_INNER_DESTINATION),
-      <u32>load<u16>(tunnel, TUNNEL_INNER_DESTINATION + 4),
-    );
-    ethernet.setSource(
-      load<u32>(tunnel, TUNNEL_INNER_SOURCE),
-      <u32>load<u16>(tunnel, TUNNEL_INNER_SOURCE + 4),
-    );
-    ethernet.setType(etherType);
+    Ethernet.at(at).write(tunnel + TUNNEL_INNER_DESTINATION, tunnel + TUNNEL_INNER_SOURCE, etherType);
   }
   at -= header + limitLength();
   templateWrite(tunnel, at, header);

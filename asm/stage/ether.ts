@@ -4,16 +4,14 @@ import { portRow } from '../table/snapshot';
 import { ETHERTYPE_IPV4, ETHERTYPE_IPV6, Ethernet } from '../wire/ethernet';
 import { area } from '../worker';
 
-/** Writes the addresses of a frame to the TAP of `port`. */
+/** Writes the addresses of a frame to the TAP of `port`; its type stays. */
 export function etherAddress(at: usize, port: u32): void {
   const ethernet = Ethernet.at(at);
-  const row = portRow(area, port);
-  ethernet.setDestination(load<u32>(row, PORT_MAC), <u32>load<u16>(row, PORT_MAC + 4));
-  ethernet.setSource(load<u32>(area, TABLES_ROUTER_MAC), <u32>load<u16>(area, TABLES_ROUTER_MAC + 4));
+  ethernet.write(portRow(area, port) + PORT_MAC, area + TABLES_ROUTER_MAC, ethernet.type());
 }
 
 /** Writes the whole header before an IP packet. */
 export function etherWrite(at: usize, version: u32, port: u32): void {
-  etherAddress(at, port);
-  Ethernet.at(at).setType(version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6);
+  const type = version === 4 ? ETHERTYPE_IPV4 : ETHERTYPE_IPV6;
+  Ethernet.at(at).write(portRow(area, port) + PORT_MAC, area + TABLES_ROUTER_MAC, type);
 }

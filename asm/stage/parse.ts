@@ -73,9 +73,6 @@ const MAX_EXTENSIONS: u32 = 16;
  * an IP packet. Fills the row; a malformed packet gets its verdict.
  */
 export function parse(packet: Packet): void {
-  packet.setVlans(0);
-  packet.setVersion(0);
-  packet.setEtherType(0);
   if (packet.has(PACKET_IS_ETHERNET)) parseEthernet(packet);
   else parseIp(packet, 0);
 }
@@ -102,15 +99,20 @@ function parseEthernet(packet: Packet): void {
   packet.setVlans(tags);
   packet.setEtherType(type);
   packet.setL3(l3);
-  packet.setEnd(length);
-  if (type === ETHERTYPE_IPV4) parseIpv4(packet, l3);
-  else if (type === ETHERTYPE_IPV6) parseIpv6(packet, l3);
+  if (type === ETHERTYPE_IPV4) {
+    parseIpv4(packet, l3);
+  } else if (type === ETHERTYPE_IPV6) {
+    parseIpv6(packet, l3);
+  } else {
+    packet.setVersion(0);
+    packet.setEnd(length);
+  }
 }
 
 /** An IP packet at `l3` whose first four bits say which. */
 export function parseIp(packet: Packet, l3: u32): void {
+  packet.setVlans(0);
   packet.setL3(l3);
-  packet.setEnd(packet.length());
   if (packet.length() <= l3) {
     packet.setVerdict(Verdict.FrameTooShort);
     return;

@@ -90,10 +90,7 @@ export function sourceFromPort(packet: Packet): void {
     return;
   }
   const ethernet = Ethernet.at(packet.data());
-  if (
-    ethernet.destinationLow() !== load<u32>(area, TABLES_ROUTER_MAC) ||
-    ethernet.destinationHigh() !== <u32>load<u16>(area, TABLES_ROUTER_MAC + 4)
-  ) {
+  if (!ethernet.isTo(area + TABLES_ROUTER_MAC)) {
     packet.setVerdict(Verdict.NotForUs);
     return;
   }
@@ -107,12 +104,7 @@ export function sourceFromPort(packet: Packet): void {
     else if (kind === PORT_NODE) packet.addFlags(PACKET_FROM_NODE);
     return;
   }
-  if (
-    from === 0 ||
-    <u32>load<u16>(from, ENDPOINT_PORT) !== port ||
-    ethernet.sourceLow() !== load<u32>(row, PORT_MAC) ||
-    ethernet.sourceHigh() !== <u32>load<u16>(row, PORT_MAC + 4)
-  ) {
+  if (from === 0 || <u32>load<u16>(from, ENDPOINT_PORT) !== port || !ethernet.isFrom(row + PORT_MAC)) {
     packet.setVerdict(Verdict.SourceSpoofed);
   }
 }
@@ -137,6 +129,7 @@ export function belongsToPeer(address: usize, endpoint: usize, tunnel: u32): boo
   if (endpoint !== 0) {
     if (<u32>load<u16>(endpoint, ENDPOINT_PORT) !== NO_PORT) return false;
     const by = <u32>load<u16>(endpoint, ENDPOINT_TUNNEL);
+    if (by === tunnel) return true;
     if (by !== NO_ENDPOINT_TUNNEL) return load<u32>(tunnelRow(area, by), TUNNEL_PEER) === peer;
   }
   const route = routeFind(area, address);

@@ -20,7 +20,7 @@ import {
   FLOW_STATE,
 } from '../layout/flows';
 import { PACKET_IS_FRAGMENT, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
-import { POLICY_CELL_ALLOW, ROUTE_NONE, STAT_FLOW_HITS } from '../layout/tables';
+import { POLICY_CELL_ALLOW, STAT_FLOW_HITS } from '../layout/tables';
 import { Packet } from '../packet';
 import { countStat } from '../table/counters';
 import { firstFragmentFind, firstFragmentPut } from '../table/first-fragment';
@@ -37,16 +37,13 @@ function isSyn(packet: Packet): bool {
 
 /** Finds the packet's flow. Where that is settled under the present tables, sets ROUTE and TARGET, too. */
 export function track(packet: Packet): void {
-  packet.setRoute(ROUTE_NONE, 0);
-  packet.setTo(0);
-  packet.setDecision(0);
+  packet.setUndecided();
   packet.setDirection(DIRECTION_FORWARD);
   if (packet.has(PACKET_IS_FRAGMENT)) {
     if (!packet.has(PACKET_IS_LATER_FRAGMENT)) firstFragmentPut(packet);
     else if (firstFragmentFind(packet)) hashFlow(packet);
   }
-  flowFind(packet);
-  const flow = packet.flow();
+  const flow = flowFind(packet);
   if (flow === 0) return;
   if (isExpired(flow) || (isSyn(packet) && <u32>load<u8>(flow, FLOW_STATE) === FLOW_IS_CLOSING)) {
     // The pair of ports is used anew: whoever speaks first now is the originator.

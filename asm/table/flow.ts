@@ -49,7 +49,7 @@ import { PROTOCOL_TCP } from '../wire/protocol';
 import { flows, now } from '../worker';
 import { countStat } from './counters';
 
-/** Milliseconds without a packet after which an entry may go. Values of Linux' conntrack. */
+/** Milliseconds without a packet after which an entry may go, the shortest first. Values of Linux' conntrack. */
 const TIMEOUT_NEW: u32 = 30_000;
 const TIMEOUT_TCP_NEW: u32 = 60_000;
 const TIMEOUT_TCP_ESTABLISHED: u32 = 432_000_000;
@@ -109,36 +109,43 @@ function tagOf(hash: u32): u32 {
   return (hash | 1) & 0x7fffffff;
 }
 
-function bucketTags(hash: u32): usize {
-  return flows + FLOWS_HEADER_SIZE + ((hash >> 7) & load<u32>(flows, FLOWS_MASK)) * FLOW_TAGS_SIZE;
+function bucketOf(hash: u32, mask: u32): u32 {
+  return (hash >> 7) & mask;
 }
 
-function entryOf(tag: usize): usize {
-  const first = flows + FLOWS_HEADER_SIZE;
-  return first + (load<u32>(flows, FLOWS_MASK) + 1) * FLOW_TAGS_SIZE + ((tag - first) >> 2) * FLOW_SIZE;
+function tagsOf(bucket: u32): usize {
+  return flows + FLOWS_HEADER_SIZE + bucket * FLOW_TAGS_SIZE;
 }
 
-/** Finds the flow of a parsed packet: FLOW and DIRECTION of the row; FLOW is 0 where there is none. */
-export function flowFind(packet: Packet): void {
-  packet.setFlow(0);
-  const tags = bucketTags(packet.hash());
-  const tag = tagOf(packet.hash());
-  const wanted = i32x4.splat(tag);
+function entriesOf(bucket: u32, mask: u32): usize {
+  return flows + FLOWS_HEADER_SIZE + (mask + 1) * FLOW_TAGS_SIZE + bucket * (FLOW_WAYS * FLOW_SIZE);
+}
+
+/**
+ * Finds the flow of a parsed packet: FLOW and DIRECTION of the row.
+ * @returns FLOW, 0 where there is none
+ */
+export function flowFind(packet: Packet): usize {
+  const mask = load<u32>(flows, FLOWS_MASK);
+  const bucket = bucketOf(packet.hash(), mask);
+  const tags = tagsOf(bucket);
+  const wanted = i32x4.splat(tagOf(packet.hash()));
   let hits =
     <u32>i32x4.bitmask(i32x4.eq(v128.load(tags), wanted)) |
     ((<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted))) << 4);
+  const entries = entriesOf(bucket, mask);
   const s = packet.source();
   const d = packet.destination();
   const ports = packet.ports();
   while (hits !== 0) {
-    const entry = entryOf(tags + (ctz<u32>(hits) << 2));
+    const entry = entries + ctz<u32>(hits) * FLOW_SIZE;
     hits &= hits - 1;
     if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== packet.protocol()) continue;
     const entryPorts = load<u32>(entry, FLOW_OPORT);
     if (entryPorts === ports && isSameAddress(entry, s) && isSameAddress(entry + FLOW_RESPONDER, d)) {
       packet.setFlow(entry);
       packet.setDirection(DIRECTION_FORWARD);
-      return;
+      return entry;
     }
     if (
       entryPorts === rotl<u32>(ports, 16) &&
@@ -147,9 +154,11 @@ export function flowFind(packet: Packet): void {
     ) {
       packet.setFlow(entry);
       packet.setDirection(DIRECTION_REVERSE);
-      return;
+      return entry;
     }
   }
+  packet.setFlow(0);
+  return 0;
 }
 
 /** Milliseconds that an entry may stay silent. */
@@ -164,7 +173,8 @@ function timeoutOf(entry: usize): u32 {
 
 /** Whether the entry has been silent for too long to count. */
 export function isExpired(entry: usize): bool {
-  return now - load<u32>(entry, FLOW_SEEN) > timeoutOf(entry);
+  const idle = now - load<u32>(entry, FLOW_SEEN);
+  return idle > TIMEOUT_NEW && idle > timeoutOf(entry);
 }
 
 /**
@@ -184,14 +194,17 @@ function worth(entry: usize): u64 {
  * @returns 0 where every entry of the bucket must stay
  */
 export function flowCreate(packet: Packet): usize {
-  const tags = bucketTags(packet.hash());
+  const mask = load<u32>(flows, FLOWS_MASK);
+  const bucket = bucketOf(packet.hash(), mask);
+  const tags = tagsOf(bucket);
+  const entries = entriesOf(bucket, mask);
   let chosen: usize = 0;
   let best: u64 = 0;
   for (let way: u32 = 0; way < FLOW_WAYS; way++) {
     const at = tags + (way << 2);
     const taken = load<u32>(at);
     if (taken === FLOW_TAG_BUSY) continue;
-    const score: u64 = taken === 0 ? u64.MAX_VALUE : worth(entryOf(at));
+    const score: u64 = taken === 0 ? u64.MAX_VALUE : worth(entries + way * FLOW_SIZE);
     if (score > best) {
       best = score;
       chosen = at;
@@ -205,7 +218,7 @@ export function flowCreate(packet: Packet): usize {
   // Another worker may want the same way; the loser goes without an entry this time.
   if (atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) return 0;
   if (before !== 0) countStat(STAT_FLOWS_EVICTED, 1);
-  const entry = entryOf(chosen);
+  const entry = entries + ((chosen - tags) >> 2) * FLOW_SIZE;
   memory.fill(entry, 0, FLOW_SIZE);
   flowStart(entry, packet);
   atomic.store<u32>(chosen, tagOf(packet.hash()));

@@ -34,6 +34,7 @@ import {
   PENDING_SLOT,
   PENDING_TOS,
   PENDING_TUNNEL,
+  PENDING_USED,
 } from '../layout/pending';
 import { STAT_BATCHES, TUNNEL_IPIP, TUNNEL_KIND, TUNNEL_SOCKADDR, TUNNEL_TX_PACKETS } from '../layout/tables';
 import { countStat, countTunnel } from '../table/counters';
@@ -48,10 +49,13 @@ const MAX_MESSAGE_IOVS: u32 = 1024;
 
 let rows: u32 = 0;
 let iovs: u32 = 0;
+/** Chains in use. */
+let chains: u32 = 0;
 
 export function pendingReset(): void {
   rows = 0;
   iovs = 0;
+  chains = 0;
 }
 
 /** Room for so many more messages, pending or not, and gather entries behind them. */
@@ -82,6 +86,7 @@ export function pendingSingle(
   store<u32>(v, <u32>offset);
   store<u32>(v, length, IOV_LENGTH);
   iovs++;
+  chainAppend(row, slot, tunnel);
 }
 
 /** Starts a row; its datagrams are those pushed from now on, all `segment` bytes but the last. */
@@ -98,7 +103,24 @@ export function pendingBegin(slot: u32, tos: u32, tunnel: u32, segment: u32, fra
   store<u32>(row, 0, PENDING_DATAGRAMS);
   store<u32>(row, 0, PENDING_NEXT);
   rows++;
+  chainAppend(row, slot, tunnel);
   return row;
+}
+
+/** Puts a row behind those of its peer and source port. */
+function chainAppend(row: usize, slot: u32, tunnel: u32): void {
+  const first = base + WORKER_PENDING_CHAINS;
+  if (chains === 0) memory.fill(first, 0, PENDING_USED);
+  const chain = first + (((slot ^ (tunnel * 31)) & (PENDING_BUCKETS - 1)) << 3);
+  const last = <usize>load<u32>(chain, 4);
+  store<u32>(chain, <u32>row, 4);
+  if (last !== 0) {
+    store<u32>(last, <u32>row, PENDING_NEXT);
+  } else {
+    store<u32>(chain, <u32>row);
+    store<u32>(first + PENDING_USED + (chains << 2), <u32>chain);
+    chains++;
+  }
 }
 
 /** Appends bytes to the row begun last. */
@@ -118,28 +140,10 @@ export function pendingDatagram(row: usize): void {
 
 /** Turns all rows into messages. */
 export function pendingFlush(): void {
-  if (rows === 0) return;
-  const chains = base + WORKER_PENDING_CHAINS;
-  memory.fill(chains, 0, PENDING_BUCKETS << 3);
-  const first = base + WORKER_PENDING;
-  const end = first + rows * PENDING_SIZE;
-  for (let row = first; row < end; row += PENDING_SIZE) {
-    const key =
-      (<u32>load<u16>(row, PENDING_SLOT) ^ (load<u32>(row, PENDING_TUNNEL) * 31)) & (PENDING_BUCKETS - 1);
-    const chain = chains + (key << 3);
-    const last = <usize>load<u32>(chain, 4);
-    if (last === 0) store<u32>(chain, <u32>row);
-    else store<u32>(last, <u32>row, PENDING_NEXT);
-    store<u32>(chain, <u32>row, 4);
-  }
-  for (let row = first; row < end; row += PENDING_SIZE) {
-    const key =
-      (<u32>load<u16>(row, PENDING_SLOT) ^ (load<u32>(row, PENDING_TUNNEL) * 31)) & (PENDING_BUCKETS - 1);
-    const chain = chains + (key << 3);
-    const head = <usize>load<u32>(chain);
-    if (head === 0) continue;
-    store<u32>(chain, 0);
-    chainFlush(head);
+  const used = base + WORKER_PENDING_CHAINS + PENDING_USED;
+  for (let i: u32 = 0; i < chains; i++) {
+    const chain = <usize>load<u32>(used + (i << 2));
+    chainFlush(load<u32>(chain));
   }
 }
 

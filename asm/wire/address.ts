@@ -20,7 +20,7 @@ export function copyAddress(to: usize, from: usize): void {
 }
 
 export function isSameAddress(a: usize, b: usize): bool {
-  return load<u64>(a) === load<u64>(b) && load<u64>(a, 8) === load<u64>(b, 8);
+  return ((load<u64>(a) ^ load<u64>(b)) | (load<u64>(a, 8) ^ load<u64>(b, 8))) === 0;
 }
 
 /** fe80::/10 at `p`. */
@@ -35,13 +35,13 @@ export function isUnspecified(p: usize): bool {
 /** A source that no routed packet may carry: 0/8, 127/8, 224/3 (RFC 1122 §3.2.1.3). `ip` as loaded. */
 export function isMartianSource4(ip: u32): bool {
   const first = ip & 0xff;
-  return first === 0 || first === 127 || first >= 224;
+  return first - 1 >= 223 || first === 127;
 }
 
 /** A destination that no routed packet may carry: 0/8, 127/8, 240/4; groups are told apart before. */
 export function isMartianDestination4(ip: u32): bool {
   const first = ip & 0xff;
-  return first === 0 || first === 127 || first >= 240;
+  return first - 1 >= 239 || first === 127;
 }
 
 /** ::, ::1, ff00::/8, or IPv4-mapped on the wire, at `p` (RFC 4291 §2.5, RFC 4942 §2.2). */

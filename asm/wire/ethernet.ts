@@ -19,6 +19,11 @@ export const ETHERTYPE_QINQ_OLD: u32 = 0x9100;
 /** Transparent Ethernet bridging: an Ethernet frame follows (RFC 8926 §3.4). */
 export const ETHERTYPE_TEB: u32 = 0x6558;
 
+/** Whether the six bytes at each are the same. Two more are read behind them. */
+export function isSameMac(a: usize, b: usize): bool {
+  return (load<u64>(a) ^ load<u64>(b)) << 16 === 0;
+}
+
 /** View of an Ethernet header. Valid where ETHERNET_LEN bytes are. */
 @unmanaged
 export class Ethernet {
@@ -48,6 +53,20 @@ export class Ethernet {
   @inline setDestination(low: u32, high: u32): void {
     store<u32>(changetype<usize>(this), low);
     store<u16>(changetype<usize>(this), <u16>high, 4);
+  }
+  /** Whether the destination is the MAC at `mac`; see isSameMac(). */
+  @inline isTo(mac: usize): bool {
+    return isSameMac(changetype<usize>(this), mac);
+  }
+  @inline isFrom(mac: usize): bool {
+    return isSameMac(changetype<usize>(this) + 6, mac);
+  }
+  /** Copies both from the MACs at `destination` and `source`, and writes the type. Two bytes are read behind each. */
+  @inline write(destination: usize, source: usize, type: u32): void {
+    const p = changetype<usize>(this);
+    store<u64>(p, load<u64>(destination));
+    store<u64>(p, load<u64>(source), 6);
+    this.setType(type);
   }
   @inline setSource(low: u32, high: u32): void {
     store<u32>(changetype<usize>(this), low, 6);

@@ -10,8 +10,8 @@ import { parse as parseOne } from '../../asm/stage/parse';
 import { track as trackOne } from '../../asm/stage/track';
 import { policyCell } from '../../asm/table/policy';
 import { endpointFind, routeFind, tunnelRow } from '../../asm/table/snapshot';
-import { messagesReset } from '../../asm/transmit/message';
-import { pendingReset } from '../../asm/transmit/pending';
+import { messagesEnd, messagesReset } from '../../asm/transmit/message';
+import { pendingFlush, pendingReset } from '../../asm/transmit/pending';
 import { Verdict } from '../../asm/verdict';
 import { fold, sum } from '../../asm/wire/checksum';
 import { area, base, burstBegin } from '../../asm/worker';
@@ -70,7 +70,7 @@ export function routes(n: u32): u32 {
   return found;
 }
 
-/** Encapsulates the packets of `n` parsed rows. @returns rows left pending */
+/** Encapsulates the packets of `n` parsed rows and groups them. @returns messages */
 export function encap(n: u32, tunnel: u32): u32 {
   messagesReset();
   pendingReset();
@@ -81,7 +81,8 @@ export function encap(n: u32, tunnel: u32): u32 {
     const bytes = packet.ipLength();
     encapOne(row, packet.target(), ip, bytes, packet.version(), packet.tos(), packet.hash(), 1);
   }
-  return n;
+  pendingFlush();
+  return messagesEnd();
 }
 
 /** Sums `count` regions of `bytes`, `stride` apart. @returns sum of their 16-bit sums */

@@ -90,10 +90,11 @@ static uint32_t call_routes(const uint32_t* a) {
 }
 
 static uint32_t call_encap(const uint32_t* a) {
-  worker.messages = worker.iovs = worker.rows = worker.open_iovs = 0;
+  worker.messages = worker.iovs = worker.rows = worker.open_iovs = worker.chains = 0;
   const struct tunnel* t = tunnel_row(&worker, a[1]);
   for (const struct packet *p = rows(), *end = p + a[0]; p < end; p++) encap(&worker, p, t);
-  return worker.rows;
+  pending_flush(&worker);
+  return messages_end(&worker);
 }
 
 static uint32_t call_sums(const uint32_t* a) {

@@ -5,13 +5,8 @@
 
 enum { MAX_SUPERFRAME = 65000, MAX_PACKED = 128, MAX_GATHER = 1000, CHECKSUM_OK = 1 };
 
-static inline void ether_address(const struct worker* w, uint8_t* frame, uint32_t port) {
-  memcpy(frame, &port_row(w, port)->mac, 6);
-  memcpy(frame + 6, &tables(w)->router_mac, 6);
-}
 static inline void ether_write(const struct worker* w, uint8_t* frame, uint32_t version, uint32_t port) {
-  ether_address(w, frame, port);
-  store16_be(frame + 12, version == 4 ? 0x0800 : 0x86dd);
+  ethernet_write(frame, &port_row(w, port)->mac, &tables(w)->router_mac, version == 4 ? 0x0800 : 0x86dd);
 }
 
 static inline void vnet_set(uint8_t* p, uint32_t flags, uint32_t type, uint32_t header, uint32_t size,
@@ -101,7 +96,7 @@ static inline bool join(struct worker* w, const struct packet* p) {
   const uint32_t bytes = p->end - p->payload;
   const uint32_t payload = p->data + p->payload;
   if (g->packed != 0) {
-    memcpy(at(w, g->packed), at(w, payload), bytes);
+    copy_short(at(w, g->packed), at(w, payload), bytes);
     g->packed += bytes;
     message_grow(w, g->message, bytes);
   } else {
@@ -135,11 +130,11 @@ static inline bool open_group(struct worker* w, const struct packet* p, uint32_t
   uint8_t* vnet = at(w, arena);
   memset(vnet, 0, VNET_HEADER);
   ether_write(w, vnet + VNET_HEADER, p->version, target);
-  memcpy(vnet + VNET_HEADER + 14, at(w, p->data + p->l3), header_bytes);
+  copy_short(vnet + VNET_HEADER + 14, at(w, p->data + p->l3), header_bytes);
   struct tx_message* m = message_to_port(w, target, 1);
   const uint32_t payload = p->data + p->payload;
   if (is_packed) {
-    memcpy(vnet + room, at(w, payload), bytes);
+    copy_short(vnet + room, at(w, payload), bytes);
     message_push(w, m, arena, room + bytes);
   } else {
     message_push(w, m, arena, room);

@@ -22,9 +22,7 @@ static inline void encap_write(const struct tunnel* t, uint8_t* ip, uint32_t byt
   uint8_t* p = ip;
   if (is_ethernet_tunnel(t)) {
     p -= 14;
-    memcpy(p, &t->inner_destination, 6);
-    memcpy(p + 6, &t->inner_source, 6);
-    store16_be(p + 12, version == 4 ? 0x0800 : 0x86dd);
+    ethernet_write(p, &t->inner_destination, &t->inner_source, version == 4 ? 0x0800 : 0x86dd);
   }
   p -= header;
   store64(p, load64(t->header));

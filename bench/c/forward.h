@@ -82,7 +82,7 @@ static inline bool to_port_alone(struct worker* w, const struct packet* p, uint3
   uint8_t* vnet = at(w, arena);
   memset(vnet, 0, VNET_HEADER);
   ether_write(w, vnet + VNET_HEADER, p->version, port);
-  memcpy(vnet + VNET_HEADER + 14, at(w, p->data + p->l3), copied);
+  copy_short(vnet + VNET_HEADER + 14, at(w, p->data + p->l3), copied);
   coalesce_close(w);
   struct tx_message* m = message_to_port(w, port, 1);
   message_push(w, m, arena, VNET_HEADER + 14 + copied);

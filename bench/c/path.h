@@ -120,9 +120,8 @@ static inline void strip(struct packet* p, uint32_t bytes) {
   p->length -= bytes;
 }
 
-static inline void decap(struct worker* w, struct packet* p, uint32_t kind) {
+static inline void decap(struct worker* w, struct packet* p, const struct tunnel* t, uint32_t kind) {
   const uint8_t* d = at(w, p->data);
-  const struct tunnel* t = tunnel_row(w, p->tunnel);
   if (kind == SOCKET_VXLAN) {
     if (p->length < 8)
       p->verdict = VERDICT_VxlanTooShort;
@@ -212,14 +211,14 @@ static inline uint32_t ingress(struct worker* w, uint32_t n) {
     count_tunnel(w, tunnel, TUNNEL_RX_PACKETS, packets == 0 ? 1 : packets, d->length);
     *(uint32_t*)counter(w, WORKER_TUNNEL_COUNTERS + tunnel * TUNNEL_COUNTER_SIZE + TUNNEL_LAST_SEEN, 0) =
         w->now;
+    const struct tunnel* t = tunnel_row(w, tunnel);
     uint32_t offset = 0;
     do {
       admit_datagram(p, d);
       p->data = d->offset + offset;
       p->length = step < d->length - offset ? step : d->length - offset;
-      if (d->segment != 0) p->flags |= PACKET_IS_VERIFIED;
       p->tunnel = tunnel;
-      if (in_progress(p)) decap(w, p, kind);
+      if (in_progress(p)) decap(w, p, t, kind);
       if (++p == limit) {
         ingress_stages(w, first, p);
         p = first;

@@ -18,7 +18,7 @@ static inline bool segment(struct worker* w, const struct packet* p, uint32_t si
   const uint32_t l4 = (uint32_t)p->l4 - p->l3;
   const uint32_t transport_header = repeated - l4;
   uint8_t* first = at(w, arena + prefix);
-  memcpy(first, at(w, p->data + p->l3), repeated);
+  copy_short(first, at(w, p->data + p->l3), repeated);
   uint32_t id = 0;
   uint64_t ip_sum = 0, pseudo;
   if (p->version == 4) {
@@ -60,7 +60,7 @@ static inline bool segment(struct worker* w, const struct packet* p, uint32_t si
   for (uint32_t i = 0; i < count; i++) {
     const uint32_t bytes = size < left ? size : left;
     const uint32_t start = arena + i * stride;
-    if (i != 0) memcpy(at(w, start), at(w, arena), head);
+    if (i != 0) copy_short(at(w, start), at(w, arena), head);
     uint8_t* ip = at(w, start + prefix);
     const uint32_t length = transport_header + bytes;
     if (p->version == 4) {

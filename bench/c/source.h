@@ -61,6 +61,7 @@ static inline bool belongs_to_peer(const struct worker* w, const struct packet* 
   const uint32_t peer = tunnel_row(w, p->tunnel)->peer;
   if (from) {
     if (from->port != NO_PORT) return false;
+    if (from->tunnel == p->tunnel) return true;
     if (from->tunnel != NO_ENDPOINT_TUNNEL) return tunnel_row(w, from->tunnel)->peer == peer;
   }
   const struct prefix* route = route_find(w, &p->source);

@@ -41,10 +41,10 @@ static inline struct flow* flow_find(const struct worker* w, struct packet* p) {
 
 static inline bool is_expired(const struct worker* w, const struct flow* flow) {
   static const uint32_t tcp[] = {60000, 60000, 432000000, 120000};
-  const uint32_t timeout = flow->protocol == 6                  ? tcp[flow->state & 3]
-                           : flow->state == FLOW_IS_ESTABLISHED ? 180000
-                                                                : 30000;
-  return w->now - flow->seen > timeout;
+  const uint32_t idle = w->now - flow->seen;
+  if (idle <= 30000) return false;
+  if (flow->protocol == 6) return idle > tcp[flow->state & 3];
+  return flow->state != FLOW_IS_ESTABLISHED || idle > 180000;
 }
 
 static inline void track(struct worker* w, struct packet* p) {

@@ -37,6 +37,21 @@ static inline uint32_t messages_end(struct worker* w) {
   return w->messages;
 }
 
+// Puts a row behind those of its peer and source port.
+static inline void chain_append(struct worker* w, struct pending* row) {
+  struct chain* chains = at(w, w->base + WORKER_PENDING_CHAINS);
+  if (w->chains == 0) memset(chains, 0, PENDING_USED);
+  struct chain* chain = chains + ((row->slot ^ (row->tunnel * 31)) & (PENDING_BUCKETS - 1));
+  const uint32_t offset = offset_of(w, row);
+  if (chain->last != 0) {
+    ((struct pending*)at(w, chain->last))->next = offset;
+  } else {
+    chain->first = offset;
+    ((uint32_t*)at(w, w->base + WORKER_PENDING_CHAINS + PENDING_USED))[w->chains++] = offset_of(w, chain);
+  }
+  chain->last = offset;
+}
+
 static inline struct pending* pending_begin(struct worker* w, uint32_t slot, uint32_t tos, uint32_t tunnel,
                                             uint32_t segment, uint32_t frames) {
   struct pending* row = (struct pending*)at(w, w->base + WORKER_PENDING) + w->rows++;
@@ -46,6 +61,7 @@ static inline struct pending* pending_begin(struct worker* w, uint32_t slot, uin
                           .segment = (uint16_t)segment,
                           .frames = (uint16_t)frames,
                           .tunnel = tunnel};
+  chain_append(w, row);
   return row;
 }
 static inline void pending_push(struct worker* w, struct pending* row, uint32_t offset, uint32_t length) {
@@ -67,6 +83,7 @@ static inline void pending_single(struct worker* w, uint32_t slot, uint32_t tos,
                           .bytes = length,
                           .datagrams = 1};
   ((struct iov*)at(w, w->base + WORKER_OPEN_IOVS))[w->open_iovs++] = (struct iov){offset, length};
+  chain_append(w, row);
 }
 
 static inline void chain_flush(struct worker* w, const struct pending* row) {
@@ -102,29 +119,10 @@ static inline void chain_flush(struct worker* w, const struct pending* row) {
   }
 }
 
-static inline uint32_t chain_key(const struct pending* row) {
-  return (row->slot ^ (row->tunnel * 31)) & (PENDING_BUCKETS - 1);
-}
-
 static inline void pending_flush(struct worker* w) {
-  if (w->rows == 0) return;
-  struct chain* chains = at(w, w->base + WORKER_PENDING_CHAINS);
-  struct pending* rows = at(w, w->base + WORKER_PENDING);
-  memset(chains, 0, PENDING_BUCKETS * sizeof *chains);
-  for (uint32_t i = 0; i < w->rows; i++) {
-    struct chain* chain = chains + chain_key(rows + i);
-    const uint32_t offset = offset_of(w, rows + i);
-    if (chain->last == 0)
-      chain->first = offset;
-    else
-      ((struct pending*)at(w, chain->last))->next = offset;
-    chain->last = offset;
-  }
-  for (uint32_t i = 0; i < w->rows; i++) {
-    struct chain* chain = chains + chain_key(rows + i);
-    if (chain->first == 0) continue;
-    const struct pending* head = at(w, chain->first);
-    chain->first = 0;
-    chain_flush(w, head);
+  const uint32_t* used = at(w, w->base + WORKER_PENDING_CHAINS + PENDING_USED);
+  for (uint32_t i = 0; i < w->chains; i++) {
+    const struct chain* chain = at(w, used[i]);
+    chain_flush(w, at(w, chain->first));
   }
 }

@@ -168,7 +168,7 @@ struct group {
 struct worker {
   uint8_t* memory;
   uint32_t base, area, epoch, now, flows, offloads, max_batch, seed, headers, headers_end;
-  uint32_t messages, iovs, rows, open_iovs;
+  uint32_t messages, iovs, rows, open_iovs, chains;
   struct group group;
   // A packet left the ways that this program knows; what it emitted is worthless.
   bool is_lost;
@@ -203,12 +203,37 @@ static inline uint32_t load32_be(const void* p) { return __builtin_bswap32(load3
 static inline void store16_be(void* p, uint32_t v) { store16(p, __builtin_bswap16((uint16_t)v)); }
 static inline void store32_be(void* p, uint32_t v) { store32(p, __builtin_bswap32(v)); }
 
+// As asm/wire/copy.ts: memcpy of a few bytes whose number is not constant is a call, or a string instruction.
+static inline void copy_short(uint8_t* to, const uint8_t* from, uint32_t n) {
+  uint32_t i = 0;
+  for (const uint32_t vectors = n & ~15u; i < vectors; i += 16) memcpy(to + i, from + i, 16);
+  if (n & 8) {
+    store64(to + i, load64(from + i));
+    i += 8;
+  }
+  if (n & 4) {
+    store32(to + i, load32(from + i));
+    i += 4;
+  }
+  if (n & 2) {
+    store16(to + i, load16(from + i));
+    i += 2;
+  }
+  if (n & 1) to[i] = from[i];
+}
+
+// Ethernet addresses and type; two bytes more are read behind each address.
+static inline void ethernet_write(uint8_t* p, const void* destination, const void* source, uint32_t type) {
+  store64(p, load64(destination));
+  store64(p + 6, load64(source));
+  store16_be(p + 12, type);
+}
+
 static inline bool same_address(const struct address* a, const struct address* b) {
   return a->low == b->low && a->high == b->high;
 }
-static inline bool same_mac(const void* a, const void* b) {
-  return load32(a) == load32(b) && load16((const uint8_t*)a + 4) == load16((const uint8_t*)b + 4);
-}
+// Two bytes more are read behind each.
+static inline bool same_mac(const void* a, const void* b) { return (load64(a) ^ load64(b)) << 16 == 0; }
 static inline bool in_progress(const struct packet* p) { return p->verdict == VERDICT_InProgress; }
 
 static inline const struct port* port_row(const struct worker* w, uint32_t port) {
@@ -262,7 +287,7 @@ static inline bool burst_begin(struct worker* w) {
   w->max_batch = batch == 0 ? DEFAULT_BATCH : batch;
   w->headers = w->base + WORKER_HEADERS;
   w->headers_end = w->base + WORKER_HEADERS_END;
-  w->messages = w->iovs = w->rows = w->open_iovs = 0;
+  w->messages = w->iovs = w->rows = w->open_iovs = w->chains = 0;
   w->is_lost = w->epoch == 0 || tables(w)->epoch != w->epoch;
   return !w->is_lost;
 }
