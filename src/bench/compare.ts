@@ -62,7 +62,8 @@ export async function compare(
     for (const { name, unit, measure } of figures) {
       const taken = { overweft: [] as number[], kernel: [] as number[] };
       for (let round = 0; round < options.rounds; round++) {
-        for (const path of paths) {
+        // In turn, and not always the same first: a machine's speed drifts.
+        for (const path of round % 2 === 0 ? paths : paths.toReversed()) {
           stop.throwIfAborted();
           const value = await measure(path.from, path.address, options.seconds);
           taken[path.name].push(value);

@@ -15,8 +15,8 @@ interface Flags extends TunnelFlags {
 export function benchCommand(): Command {
   return withTunnel(new Command('bench'))
     .description("throughput beside the kernel's own VXLAN between the same two nodes of a lab")
-    .option('--rounds <n>', 'measurements of each kind on each path, in turn', upTo(100), 3)
-    .option('--seconds <n>', 'of each measurement', upTo(600), 3)
+    .option('--rounds <n>', 'measurements of each kind on each path, in turn', upTo(100), 5)
+    .option('--seconds <n>', 'of each measurement', upTo(600), 2)
     .addOption(
       new Option('--underlay-offloads <state>', 'of the links: on as a veth has them, off as a plain card')
         .choices(['on', 'off'])
