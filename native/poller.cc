@@ -46,6 +46,9 @@ void Poller::listen(UniqueFd wakeup) {
 uint32_t Poller::wait(int timeout) {
   taps.clear();
   sockets.clear();
+  // Whoever waits for what the last burst delivered runs first where cores are few: a socket's
+  // queue holds hardly more than one burst.
+  sched_yield();
   int count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
   uint32_t ready = 0;
   for (int i = 0; i < count; i++) {
