@@ -1,5 +1,7 @@
 #include "poller.h"
 
+#include <sched.h>
+
 #include <cerrno>
 #include <string>
 

@@ -56,8 +56,8 @@ export async function compare(
       { name: 'overweft', from: 'ow-pod1', to: 'ow-pod2', address: lab.pods[1]?.ips[0] ?? '' },
       { name: 'kernel', from: 'ow-kernel1', to: 'ow-kernel2', address: end(2).pod[0] },
     ] as const;
-    await using _first = iperfServer(paths[0].to);
-    await using _second = iperfServer(paths[1].to);
+    await using _first = await iperfServer(paths[0].to);
+    await using _second = await iperfServer(paths[1].to);
     const results: Comparison[] = [];
     for (const { name, unit, measure } of figures) {
       const taken = { overweft: [] as number[], kernel: [] as number[] };

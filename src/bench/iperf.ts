@@ -1,17 +1,19 @@
 /** iperf3 between two network namespaces. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import { z } from 'zod';
 import { run } from '../host/command.ts';
 import { inside, netnsFile } from '../host/netns.ts';
 import { LabError } from '../lab/outcome.ts';
 
-/** A server that runs until it is disposed of. */
-export function iperfServer(netns: string): AsyncDisposable {
-  const child: ChildProcess = spawn(...inside(netnsFile(netns), 'iperf3', ['--server']), { stdio: 'ignore' });
-  child.on('error', () => {
-    // The client says that nobody answers.
-  });
+/** A server that listens, until it is disposed of. */
+export async function iperfServer(netns: string): Promise<AsyncDisposable> {
+  const command = inside(netnsFile(netns), 'iperf3', ['--server', '--forceflush']);
+  const child: ChildProcess = spawn(...command, { stdio: ['ignore', 'pipe', 'ignore'] });
+  // Its first words are that it listens; where it cannot start, the client says that nobody answers.
+  await Promise.race([once(child.stdout as Readable, 'data'), once(child, 'error'), once(child, 'exit')]);
+  child.stdout?.resume();
   return {
     [Symbol.asyncDispose]: async () => {
       if (child.exitCode === null && child.kill('SIGKILL')) await once(child, 'exit');
