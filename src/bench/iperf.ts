@@ -2,8 +2,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { run } from '../host/command.ts';
+import { CommandError, run } from '../host/command.ts';
 import { inside, netnsFile } from '../host/netns.ts';
 import { LabError } from '../lab/outcome.ts';
 
@@ -46,13 +47,27 @@ export async function smallDatagrams(netns: string, address: string, seconds: nu
 
 /** For connecting and for the report. */
 const graceSeconds = 10;
+const attempts = 10;
+const pauseMs = 300;
 
 async function client(netns: string, address: string, seconds: number, more: string[]) {
   const args = ['--client', address, '--time', `${seconds}`, '--json', '--connect-timeout', '2000', ...more];
-  const output = await run(...inside(netnsFile(netns), 'iperf3', args), {
-    patienceMs: (seconds + graceSeconds) * 1000,
-  });
-  const parsed = report.safeParse(JSON.parse(output));
-  if (!parsed.success) throw new LabError(`iperf3 towards ${address}: ${output.slice(0, 300)}`);
-  return parsed.data;
+  for (let attempt = 1; ; attempt++) {
+    const output = await run(...inside(netnsFile(netns), 'iperf3', args), {
+      patienceMs: (seconds + graceSeconds) * 1000,
+    }).catch(reportOf);
+    const parsed = report.safeParse(JSON.parse(output));
+    if (parsed.success) return parsed.data;
+    const { error = output } = JSON.parse(output) as { error?: string };
+    // A server is busy until it has seen the end of the client before.
+    if (!error.includes('busy') || attempt === attempts)
+      throw new LabError(`iperf3 towards ${address}: ${error}`);
+    await sleep(pauseMs);
+  }
+}
+
+/** iperf3 fails with its report on stdout. */
+function reportOf(error: unknown): string {
+  if (error instanceof CommandError && error.stdout.startsWith('{')) return error.stdout;
+  throw error;
 }

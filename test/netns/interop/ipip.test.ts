@@ -1,5 +1,6 @@
 // IPIP has no peer on many kernels: its bytes are compared with what scapy builds, both ways, through real raw sockets.
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { dropsOf } from '../../support/lab.ts';
 import { describeWith, root, scapy, tun } from '../../support/requires.ts';
 import { must } from '../../support/run.ts';
 import { type Scapy, scapyAt } from '../../support/scapy.ts';
@@ -68,10 +69,28 @@ for (const outer of [4, 6] as const) {
       },
     );
 
-    const sendFromPeer = async (version: Family, packet: string, tos: number): Promise<void> => {
+    it.each([
+      ['inner-source-spoofed', far.underlay, near.pod],
+      ['unknown-peer', ['192.0.2.77', '2001:db8::77'], far.pod],
+    ] as const)('drops by the name %s', async (name, outerSource, innerSource) => {
+      const before = await dropsOf(ends.node.daemon, name);
+      for (const version of [4, 6] as const) {
+        const [destination] = podAddresses(version);
+        const packet = inner[version](innerSource[version === 4 ? 0 : 1], destination, 61);
+        await sendFromPeer(version, packet, 0, outerSource);
+      }
+      await expect.poll(() => dropsOf(ends.node.daemon, name)).toBe(before + 2);
+    });
+
+    const sendFromPeer = async (
+      version: Family,
+      packet: string,
+      tos: number,
+      source: readonly [string, string] = far.underlay,
+    ): Promise<void> => {
       const ether = `Ether(src="${await macOf(names.peer, 'under0')}", dst="${await macOf(names.node, 'under0')}")`;
       await peer.send(
-        `${ether}/${outerHeader(outer, version, far.underlay, near.underlay, undefined, tos)}/${packet}`,
+        `${ether}/${outerHeader(outer, version, source, near.underlay, undefined, tos)}/${packet}`,
       );
     };
     const podFrame = async (packet: string): Promise<string> =>
