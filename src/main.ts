@@ -30,6 +30,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/capture.ts')).captureCommand(),
   },
   {
+    name: 'policy',
+    summary: 'why NetworkPolicy allows or denies a connection',
+    load: async () => (await import('./cli/policy.ts')).policyCommand(),
+  },
+  {
     name: 'bench',
     summary: 'measure Overweft beside its peers in one run',
     load: async () => (await import('./cli/bench.ts')).benchCommand(),

@@ -3,7 +3,8 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Manifest, readManifests } from './manifests.ts';
-import type { Store, StoreState } from './store.ts';
+import type { Objects } from './objects.ts';
+import { faultText, type Store, type StoreState } from './store.ts';
 
 /** Quiet time after a change before the directory is read: writers touch several files in a row. */
 const SETTLE_MS = 50;
@@ -108,6 +109,19 @@ export class FileStore implements Store {
     this.#state = state;
     this.#changed();
   }
+}
+
+/**
+ * What a directory of manifests holds now.
+ * @throws Error that lists what is wrong with it
+ */
+export async function readObjects(directory: string): Promise<Objects> {
+  const store = new FileStore(directory);
+  await store.start(() => {});
+  await store.stop();
+  const { objects, faults } = store.state;
+  if (!objects || faults.length > 0) throw new Error(faults.map(faultText).join('\n'));
+  return objects;
 }
 
 async function readDirectory(directory: string): Promise<Manifest[]> {

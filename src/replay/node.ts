@@ -14,8 +14,7 @@ import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { clusterOf } from '../control/cluster.ts';
 import { type Desired, desiredOf, podMac, type Tunnel } from '../control/desired.ts';
-import { FileStore } from '../control/file-store.ts';
-import { faultText } from '../control/store.ts';
+import { readObjects } from '../control/file-store.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/node-ports.ts';
 import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
 import {
@@ -76,7 +75,8 @@ export async function loadNode(
   module = compileDataPath(),
 ): Promise<ReplayNode> {
   const config = { ...loadConfig(configFile), workers: 1 };
-  const desired = await readManifests(directory ?? config.store.directory, config);
+  const objects = await readObjects(directory ?? config.store.directory);
+  const desired = desiredOf(clusterOf(objects), config);
   const plan = planMemory(config);
   const memory = createMemory(plan);
   const wasm = instantiate<ControlExports & WorkerExports>(module, memory.wasm);
@@ -102,15 +102,6 @@ export async function loadNode(
     }),
   );
   return { config, desired, ports, tunnels: desired.tunnels, memory, dataPath: wasm };
-}
-
-async function readManifests(directory: string, config: Config): Promise<Desired> {
-  const store = new FileStore(directory);
-  await store.start(() => {});
-  await store.stop();
-  const { objects, faults } = store.state;
-  if (!objects || faults.length > 0) throw new Error(faults.map(faultText).join('\n'));
-  return desiredOf(clusterOf(objects), config);
 }
 
 function portsOf({ node, localPods }: Desired, mtu: number): TablePort[] {
