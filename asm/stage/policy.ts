@@ -77,12 +77,13 @@ function judge(packet: Packet, untracked: bool): void {
     packet.setVerdict(Verdict.FragmentWithoutFirst);
     return;
   }
-  // Traffic between a pod and its own node always passes.
-  if (egress !== 0 && !isOwnNode(responder)) {
+  // Traffic between a pod and its own node always passes, and so does what a pod sends to itself.
+  const isHairpin = isSamePort(originator, responder);
+  if (egress !== 0 && !isHairpin && !isOwnNode(responder)) {
     cell = policyCell(egress, classOf(responder, responderAddress), protocol, port);
     if (!(cell & POLICY_CELL_ALLOW)) packet.setVerdict(Verdict.PolicyEgress);
   }
-  if (packet.isInProgress() && ingress !== 0 && !fromNode) {
+  if (packet.isInProgress() && ingress !== 0 && !isHairpin && !fromNode) {
     cell = policyCell(ingress, classOf(originator, originatorAddress), protocol, port);
     if (!(cell & POLICY_CELL_ALLOW)) packet.setVerdict(Verdict.PolicyIngress);
   }
@@ -110,6 +111,13 @@ function setOf(endpoint: usize, direction: u32): usize {
   if (endpoint === 0) return 0;
   const row = portRow(area, <u32>load<u16>(endpoint, ENDPOINT_PORT));
   return row === 0 || <u32>load<u8>(row, PORT_KIND) !== PORT_POD ? 0 : <usize>load<u32>(row + direction);
+}
+
+/** Both ends are the same port of this node. */
+function isSamePort(a: usize, b: usize): bool {
+  if (a === 0 || b === 0) return false;
+  const port = <u32>load<u16>(a, ENDPOINT_PORT);
+  return port !== NO_PORT && port === <u32>load<u16>(b, ENDPOINT_PORT);
 }
 
 function isOwnNode(endpoint: usize): bool {

@@ -147,6 +147,14 @@ describe.each(families)('the own node, IPv%i', (family) => {
   const both: ClusterOptions = { ports: { 2: { egress: closed, ingress: closed } } };
   const own = underlay(family, 1);
 
+  it('does not come between a pod and itself (16)', () => {
+    const packet = tcpPacket({ src: pod(family, 1, 2), dst: pod(family, 1, 2) }, { flags: SYN });
+    expect(send(nodeOf(1, both), packet)).toBe('Forward');
+    expect(send(nodeOf(1, both), tcpPacket({ src: pod(family, 1, 2), dst: pod(family, 1, 3) }, {}))).toBe(
+      'PolicyEgress',
+    );
+  });
+
   it('reaches its pods under any policy, and they it (16)', () => {
     for (const node1 of [own, pod(family, 1, 1)]) {
       const node = nodeOf(1, both);
