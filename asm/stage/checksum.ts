@@ -1,4 +1,5 @@
 /** Transport checksums of a parsed packet: what they are worth, and how they are completed. */
+import { CHECKSUM_BAD, CHECKSUM_NONE, CHECKSUM_OK, CHECKSUM_PARTIAL, CHECKSUM_ZERO } from '../layout/decoded';
 import { PACKET_IS_FRAGMENT } from '../layout/packet';
 import { STAT_CHECKSUMS_COMPLETED } from '../layout/tables';
 import { Packet } from '../packet';
@@ -7,15 +8,6 @@ import { complement, fold, pseudoSum, sum } from '../wire/checksum';
 import { PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
 import { TCP_CHECKSUM } from '../wire/tcp';
 import { UDP_CHECKSUM, Udp } from '../wire/udp';
-
-/** No TCP or UDP, or a fragment: there is none to check. */
-export const CHECKSUM_NONE: u32 = 0;
-export const CHECKSUM_OK: u32 = 1;
-/** UDP without a checksum. */
-export const CHECKSUM_ZERO: u32 = 2;
-/** Only the pseudo-header has been summed: the sender left the rest to its interface. */
-export const CHECKSUM_PARTIAL: u32 = 3;
-export const CHECKSUM_BAD: u32 = 4;
 
 /** Sum of the pseudo-header of a parsed packet with `length` bytes of transport. */
 export function pseudoOf(packet: Packet, length: u32): u64 {

@@ -14,6 +14,7 @@
  */
 
 import { TX_FRAMES } from '../layout/burst';
+import { CHECKSUM_OK } from '../layout/decoded';
 import { OFFLOAD_COALESCE, OFFLOAD_TSO, OFFLOAD_USO, VNET_HEADER } from '../layout/memory';
 import { PACKET_HAS_OPTIONS, PACKET_IS_DF, PACKET_IS_FRAGMENT } from '../layout/packet';
 import { STAT_COALESCED, STAT_COALESCED_PACKETS } from '../layout/tables';
@@ -31,7 +32,6 @@ import { TCP_ACK, TCP_CHECKSUM, TCP_PSH, Tcp } from '../wire/tcp';
 import { UDP_CHECKSUM, UDP_LEN, Udp } from '../wire/udp';
 import { VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_GSO_UDP_L4, VNET_NEEDS_CSUM, Vnet } from '../wire/vnet';
 import { headersAlloc, maxBatch, offloads } from '../worker';
-import { CHECKSUM_OK } from './checksum';
 import { etherWrite } from './ether';
 
 /** Most bytes of a superframe's IP packet. */

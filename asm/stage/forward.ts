@@ -6,6 +6,7 @@
  *     from a tunnel      coalesced; a peer's superframe    (never)
  *                        handed on as one
  */
+import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from '../layout/decoded';
 import { OFFLOAD_TSO, VNET_HEADER } from '../layout/memory';
 import { PACKET_IS_DF, PACKET_IS_PARTIAL } from '../layout/packet';
 import {
@@ -33,14 +34,7 @@ import { PROTOCOL_TCP } from '../wire/protocol';
 import { TCP_CHECKSUM } from '../wire/tcp';
 import { VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_NEEDS_CSUM, Vnet } from '../wire/vnet';
 import { area, headersAlloc, offloads } from '../worker';
-import {
-  CHECKSUM_NONE,
-  CHECKSUM_PARTIAL,
-  checksumField,
-  checksumLength,
-  checksumState,
-  completePartial,
-} from './checksum';
+import { checksumField, checksumLength, checksumState, completePartial } from './checksum';
 import { coalesce, coalesceClose, mayCoalesce } from './coalesce';
 import { encap } from './encap';
 import { limitAt, limitLength, setInnerLimit } from './encapsulation-limit';
