@@ -218,7 +218,6 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       clearInterval(routes);
       clearInterval(sweeps);
       controller.stop();
-      controller.stop();
       liveness.stop();
       pathMtus.stop();
       await api.close();
