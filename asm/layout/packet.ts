@@ -54,7 +54,10 @@ export const PACKET_TO: u32 = 84;
 export const PACKET_ROUTE: u32 = 88;
 /** u32: port or tunnel of the way out. */
 export const PACKET_TARGET: u32 = 92;
-/** u32: policy decision that dropped it. */
+/**
+ * u32: policy cell that admitted or dropped it, of an ICMP error perhaps the one of the flow that it quotes; 0 where
+ * none was looked up, as in a flow that was decided before.
+ */
 export const PACKET_DECISION: u32 = 96;
 /** u16: fragment offset in bytes. */
 export const PACKET_FRAGMENT_OFFSET: u32 = 100;

@@ -87,11 +87,11 @@ function judge(packet: Packet, untracked: bool): void {
     cell = policyCell(ingress, classOf(originator, originatorAddress), protocol, port);
     if (!(cell & POLICY_CELL_ALLOW)) packet.setVerdict(Verdict.PolicyIngress);
   }
+  packet.setDecision(cell);
   if (packet.isInProgress()) {
     if (!untracked && !needsPorts(packet)) trackDecided(packet, cell);
     return;
   }
-  packet.setDecision(cell);
   // A connection that policy has cut stays cut in both directions for as long as it is remembered.
   if (flow !== 0) {
     store<u32>(flow, cell, FLOW_DECISION);

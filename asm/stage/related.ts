@@ -18,7 +18,8 @@ import { base } from '../worker';
 import { hashFlow } from './parse';
 
 /**
- * Whether the packet quoted by an ICMP error was sent by the error's receiver, in a flow that was admitted.
+ * Whether the packet quoted by an ICMP error was sent by the error's receiver, in a flow that was admitted. The
+ * error's DECISION is then the flow's.
  */
 export function quotedFlow(packet: Packet): bool {
   const quote = packet.data() + packet.payload();
@@ -54,9 +55,9 @@ export function quotedFlow(packet: Packet): bool {
   hashFlow(scratch);
   flowFind(scratch);
   const flow = scratch.flow();
-  return (
-    flow !== 0 &&
-    isSameAddress(scratch.source(), packet.destination()) &&
-    (load<u32>(flow, FLOW_DECISION) & POLICY_CELL_ALLOW) !== 0
-  );
+  if (flow === 0 || !isSameAddress(scratch.source(), packet.destination())) return false;
+  const decision = load<u32>(flow, FLOW_DECISION);
+  if (!(decision & POLICY_CELL_ALLOW)) return false;
+  packet.setDecision(decision);
+  return true;
 }

@@ -9,19 +9,18 @@ import {
   ENDPOINT_IS_NODE,
   POLICY_CELL_ALLOW,
   POLICY_CELL_DECISION,
-  POLICY_SET_SIZE,
   PORT_EGRESS_SET,
   PORT_INGRESS_SET,
   PREFIX_TARGET,
 } from '../../asm/layout/tables.ts';
-import { type Config, configSchema } from '../config/schema.ts';
 import type { Cluster } from '../control/cluster.ts';
-import { type Desired, desiredOf, podMac } from '../control/desired.ts';
+import { podMac } from '../control/desired.ts';
 import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
 import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
 import { fillTables } from '../dataplane/tables.ts';
 import type { Address } from '../net/address.ts';
 import type { CompiledPolicy, Decision, Direction } from './compiled.ts';
+import { standIn } from './stand-in.ts';
 
 interface MatcherExports extends ControlExports {
   endpointFind(area: number, address: number): number;
@@ -29,17 +28,7 @@ interface MatcherExports extends ControlExports {
   policyCell(set: number, peerClass: number, protocol: number, port: number): number;
 }
 
-/** What a pod's policies say of a peer, a protocol and a port. */
-export interface Match {
-  readonly isAllowed: boolean;
-  readonly decision: Decision;
-}
-
-/** Node that has the pods; Kubernetes allows no node this name. */
-const NODE = '.';
 const MTU = 1500;
-/** Room in front of each part of the tables, for its alignment. */
-const ALIGNMENT = 64;
 const ADDRESS_BYTES = 16;
 
 let module: WebAssembly.Module | undefined;
@@ -58,11 +47,9 @@ export class Matcher {
 
   /** @param keys the pods to judge and to find as peers */
   constructor(cluster: Cluster, keys: ReadonlySet<string>) {
-    const pods = cluster.pods.map((pod) => ({ ...pod, node: keys.has(pod.key) ? NODE : undefined }));
-    const desired = desiredOf({ ...cluster, nodes: [], pods }, settings);
+    const { config, desired } = standIn(cluster, keys, { extraBytes: ADDRESS_BYTES });
     if (desired.policy.decisions.length > POLICY_CELL_DECISION)
       throw new RangeError(`${keys.size} pods have more than ${POLICY_CELL_DECISION} policy decisions`);
-    const config = { ...settings, tables: { ...settings.tables, ...needs(desired) } };
     const plan = planMemory(config);
     this.#memory = createMemory(plan);
     module ??= compileDataPath();
@@ -90,7 +77,13 @@ export class Matcher {
    * @param port of the destination, 0 where the protocol has none
    * @returns undefined where no policy isolates the pod in that direction
    */
-  match(pod: string, direction: Direction, peer: Address, protocol: number, port: number): Match | undefined {
+  match(
+    pod: string,
+    direction: Direction,
+    peer: Address,
+    protocol: number,
+    port: number,
+  ): Decision | undefined {
     const slot = this.#slots.get(pod);
     if (slot === undefined) throw new TypeError(`pod ${pod} is none of those to judge`);
     const row = this.#wasm.portRow(this.#area, slot) >>> 0;
@@ -98,8 +91,10 @@ export class Matcher {
     if (set === 0) return undefined;
     const cell = this.#wasm.policyCell(set, this.#classOf(peer), protocol, port);
     const decision = this.#decisions[cell & POLICY_CELL_DECISION];
-    if (!decision) throw new TypeError(`cell ${cell >>> 0} names no decision`);
-    return { isAllowed: (cell & POLICY_CELL_ALLOW) !== 0, decision };
+    const verdict = cell & POLICY_CELL_ALLOW ? 'allow' : 'deny';
+    if (decision?.verdict !== verdict)
+      throw new TypeError(`cell ${cell >>> 0} names no decision that says ${verdict}`);
+    return decision;
   }
 
   /** As classOf in asm/stage/policy.ts. */
@@ -115,30 +110,4 @@ export class Matcher {
   #u32(at: number): number {
     return this.#memory.view.getUint32(at, true);
   }
-}
-
-/** Only the policy and the pods of these tables are asked for: a node without peers, and few flows. */
-const settings: Config = {
-  ...configSchema.parse({
-    node: 'node',
-    store: { type: 'file', directory: '/' },
-    underlay: { addresses: ['::1'] },
-    tables: { flows: 1024, tunnels: 1, routes: 16 },
-  }),
-  node: NODE,
-};
-
-/** Sizes that hold the tables whatever the policies. */
-function needs({ endpoints, policy: { rows, pages, sets, blocks } }: Desired) {
-  const bytes = (list: { readonly byteLength: number }) => list.byteLength + ALIGNMENT;
-  const setBytes = ({ rows, maps }: CompiledPolicy['sets'][number]) =>
-    POLICY_SET_SIZE +
-    4 * (rows.length + maps.TCP.length + maps.UDP.length + maps.SCTP.length) +
-    5 * ALIGNMENT;
-  const parts = [...rows.map(bytes), ...pages.map(bytes), ...sets.map(setBytes), ADDRESS_BYTES + ALIGNMENT];
-  return {
-    endpoints: endpoints.length,
-    cidrs: blocks.length,
-    policyBytes: parts.reduce((sum, part) => sum + part, 0),
-  };
 }

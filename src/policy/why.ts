@@ -15,7 +15,7 @@ import { integer } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
 import { type Cluster, clusterOf, type Pod } from '../control/cluster.ts';
 import type { Objects } from '../control/objects.ts';
-import type { Direction } from './compiled.ts';
+import type { Decision, Direction } from './compiled.ts';
 import { type End, Ends } from './ends.ts';
 import { Matcher } from './matcher.ts';
 
@@ -139,19 +139,30 @@ function* batches(probes: readonly Probe[]): Generator<{ batch: Probe[]; pods: S
 function judge(matcher: Matcher, probe: Probe, direction: Direction): DirectionVerdict {
   const { from, to, protocol, port } = probe;
   const [judged, peer] = direction === 'egress' ? [from, to] : [to, from];
+  const untouched = untouchedByPolicy(judged, peer);
+  if (untouched || !judged.pod) return untouched ?? passed('not-a-pod');
+  const number = protocol === 'ICMP' ? icmp[peer.address.family] : protocols[protocol];
+  return decidedBy(matcher.match(judged.pod.key, direction, peer.address, number, port ?? 0));
+}
+
+/** What is said of a direction that policies do not judge, whatever they are. */
+function untouchedByPolicy(judged: End, peer: End): DirectionVerdict | undefined {
   const { pod } = judged;
   if (!pod) return passed(judged.isHostNetwork ? 'host-network' : 'not-a-pod');
   if (peer.pod?.key === pod.key) return passed('hairpin');
   if (isOwnNode(pod, peer)) return passed('own-node');
-  const number = protocol === 'ICMP' ? icmp[peer.address.family] : protocols[protocol];
-  const match = matcher.match(pod.key, direction, peer.address, number, port ?? 0);
-  if (!match) return passed('not-isolated');
-  const { isAllowed, decision } = match;
+  return undefined;
+}
+
+/** @param decision of the matcher; undefined where no policy isolates the pod in that direction */
+function decidedBy(decision: Decision | undefined): DirectionVerdict {
+  if (!decision) return passed('not-isolated');
+  const { verdict, policies, rule } = decision;
   return {
-    verdict: isAllowed ? 'allow' : 'deny',
-    policies: decision.policies.map((key) => `NetworkPolicy:${key}`),
-    rule: decision.rule,
-    reason: isAllowed ? 'rule' : 'default-deny',
+    verdict,
+    policies: policies.map((key) => `NetworkPolicy:${key}`),
+    rule,
+    reason: verdict === 'allow' ? 'rule' : 'default-deny',
   };
 }
 

@@ -2,7 +2,13 @@
  * A node as its daemon would run it, without its kernel: the tables of a configuration and of manifests, in a memory
  * with one worker, every pod of the node attached.
  */
-import { CONTROL_SEED, CONTROL_SOCKET_KINDS, FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
+import {
+  CONTROL_FLOWS,
+  CONTROL_FLOWS_SIZE,
+  CONTROL_SEED,
+  CONTROL_SOCKET_KINDS,
+  FIRST_SOCKET_SLOT,
+} from '../../asm/layout/memory.ts';
 import {
   SOCKET_GENEVE,
   SOCKET_IPIP4,
@@ -72,11 +78,32 @@ export interface ReplayNode {
 export async function loadNode(
   configFile: string,
   directory?: string,
-  module = compileDataPath(),
+  module?: WebAssembly.Module,
 ): Promise<ReplayNode> {
   const config = { ...loadConfig(configFile), workers: 1 };
   const objects = await readObjects(directory ?? config.store.directory);
   const desired = desiredOf(clusterOf(objects), config);
+  const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));
+  return startNode(config, desired, { mtu, module });
+}
+
+interface StartOptions {
+  /** Of every port. */
+  readonly mtu: number;
+  /** The same node under other tables: its connections go on, as they do when a daemon starts again. */
+  readonly before?: ReplayNode | undefined;
+  readonly module?: WebAssembly.Module | undefined;
+}
+
+/**
+ * Starts a node with what its data path should know.
+ * @param config with one worker
+ */
+async function startNode(
+  config: Config,
+  desired: Desired,
+  { mtu, before, module = dataPath() }: StartOptions,
+): Promise<ReplayNode> {
   const plan = planMemory(config);
   const memory = createMemory(plan);
   const wasm = instantiate<ControlExports & WorkerExports>(module, memory.wasm);
@@ -86,9 +113,9 @@ export async function loadNode(
     const kind = socketKinds[name as keyof typeof socketKinds];
     memory.view.setUint8(CONTROL_SOCKET_KINDS + slot - FIRST_SOCKET_SLOT, kind);
   }
+  if (before) memory.bytes.set(flowRegion(before.memory), plan.flows.offset);
   wasm.flowsOpen();
   wasm.workerInit(0);
-  const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));
   const ports = portsOf(desired, mtu);
   await new Publisher(memory, 1, () => {}).publish((area, size, epoch) =>
     fillTables(wasm, memory, area, size, epoch, {
@@ -102,6 +129,18 @@ export async function loadNode(
     }),
   );
   return { config, desired, ports, tunnels: desired.tunnels, memory, dataPath: wasm };
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+function dataPath(): WebAssembly.Module {
+  compiled ??= compileDataPath();
+  return compiled;
+}
+
+function flowRegion({ bytes, view }: Memory): Uint8Array {
+  const offset = view.getUint32(CONTROL_FLOWS, true);
+  return bytes.subarray(offset, offset + view.getUint32(CONTROL_FLOWS_SIZE, true));
 }
 
 function portsOf({ node, localPods }: Desired, mtu: number): TablePort[] {

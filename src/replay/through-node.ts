@@ -15,9 +15,6 @@ import {
   RX_DATAGRAM_SOURCE,
   RX_DATAGRAM_SPORT,
   RX_DATAGRAM_TOS,
-  RX_FRAME_LENGTH,
-  RX_FRAME_OFFSET,
-  RX_FRAME_PORT,
 } from '../../asm/layout/burst.ts';
 import {
   DECODED_OUTER,
@@ -33,15 +30,12 @@ import {
 import {
   CONTROL_CLOCK,
   DATAGRAM_HEADROOM,
-  FRAME_HEADROOM,
   MAX_DATAGRAM,
   MAX_FRAME,
   VNET_HEADER,
   WORKER_DATAGRAM_ARENA,
-  WORKER_FRAME_ARENA,
   WORKER_PACKETS,
   WORKER_RX_DATAGRAMS,
-  WORKER_RX_FRAMES,
 } from '../../asm/layout/memory.ts';
 import { PACKET_VERDICT } from '../../asm/layout/packet.ts';
 import { Verdict } from '../../asm/verdict.ts';
@@ -56,6 +50,7 @@ import type { Decoded } from './decoded.ts';
 import { type DecodedRecord, PACKET } from './inspector.ts';
 import { type ReplayNode, socketSlots } from './node.ts';
 import { type Sent, sentPackets } from './sent.ts';
+import { takeFrame } from './take-frame.ts';
 
 const ETHERNET = 1;
 const ETHERNET_LEN = 14;
@@ -162,16 +157,7 @@ export class NodeWay {
   }
 
   #send(frame: Uint8Array, vnet: Uint8Array, { slot }: TablePort): Outcome {
-    const { memory, dataPath } = this.#node;
-    const base = workerBase(0);
-    const at = base + WORKER_FRAME_ARENA + FRAME_HEADROOM;
-    const row = base + WORKER_RX_FRAMES;
-    memory.bytes.set(vnet, at);
-    memory.bytes.set(frame, at + VNET_HEADER);
-    memory.view.setUint32(row + RX_FRAME_OFFSET, at, true);
-    memory.view.setUint32(row + RX_FRAME_LENGTH, VNET_HEADER + frame.length, true);
-    memory.view.setUint16(row + RX_FRAME_PORT, slot, true);
-    return this.#outcome(dataPath.egress(1));
+    return this.#outcome(takeFrame(this.#node, slot, vnet, frame));
   }
 
   #outcome(messages: number): Outcome {

@@ -1,0 +1,60 @@
+/**
+ * A node that stands in for those of a cluster: it has the pods that are asked about, whatever their own nodes, and no
+ * peers. Every policy that isolates one of them is in its tables; whether a node is a pod's own is not.
+ */
+import { POLICY_SET_SIZE } from '../../asm/layout/tables.ts';
+import { type Config, configSchema } from '../config/schema.ts';
+import type { Cluster } from '../control/cluster.ts';
+import { type Desired, desiredOf } from '../control/desired.ts';
+import type { PolicySet } from './compiled.ts';
+
+export interface StandIn {
+  /** Table sizes are what the tables need. */
+  readonly config: Config;
+  readonly desired: Desired;
+}
+
+/** Kubernetes allows no node this name. */
+const NODE = '.';
+/** Room in front of each part of the tables, for its alignment. */
+const ALIGNMENT = 64;
+
+/**
+ * @param keys the pods that it has; others are not found as peers, either
+ * @param room connections, and bytes beside the policies
+ */
+export function standIn(
+  cluster: Cluster,
+  keys: ReadonlySet<string>,
+  { flows = 1024, extraBytes = 0 }: { readonly flows?: number; readonly extraBytes?: number },
+): StandIn {
+  const pods = cluster.pods.map((pod) => ({ ...pod, node: keys.has(pod.key) ? NODE : undefined }));
+  const desired = desiredOf({ ...cluster, nodes: [], pods }, settings);
+  const tables = { ...settings.tables, ...needs(desired, extraBytes), flows };
+  return { desired, config: { ...settings, tables } };
+}
+
+const parsed = configSchema.parse({
+  node: 'node',
+  store: { type: 'file', directory: '/' },
+  underlay: { addresses: ['::1'] },
+  tables: { tunnels: 1, routes: 16 },
+});
+
+/** Without a range of its own for pods, every address that is no pod's lies outside: policies judge it as any other. */
+const settings: Config = { ...parsed, node: NODE, podNetwork: { ...parsed.podNetwork, clusterCIDRs: [] } };
+
+/** Sizes that hold the tables whatever the policies. */
+function needs({ endpoints, policy: { rows, pages, sets, blocks } }: Desired, extraBytes: number) {
+  const bytes = (list: { readonly byteLength: number }) => list.byteLength + ALIGNMENT;
+  const setBytes = ({ rows, maps }: PolicySet) =>
+    POLICY_SET_SIZE +
+    4 * (rows.length + maps.TCP.length + maps.UDP.length + maps.SCTP.length) +
+    5 * ALIGNMENT;
+  const parts = [...rows.map(bytes), ...pages.map(bytes), ...sets.map(setBytes), extraBytes + ALIGNMENT];
+  return {
+    endpoints: endpoints.length,
+    cidrs: blocks.length,
+    policyBytes: parts.reduce((sum, part) => sum + part, 0),
+  };
+}
