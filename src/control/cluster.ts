@@ -5,7 +5,9 @@ import type { Address } from '../net/address.ts';
 import { parseAddress } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
+import { closedRules } from './cluster-network-policy.ts';
 import {
+  type ClusterNetworkPolicyObject,
   encapsulationOf,
   type NetworkPolicyObject,
   type NodeObject,
@@ -37,7 +39,11 @@ export interface Pod {
 
 interface ClusterNode {
   readonly name: string;
+  readonly labels: Labels;
+  /** Where its underlay ends: those of type InternalIP. */
   readonly addresses: readonly Address[];
+  /** All of status.addresses that are IP addresses: what `nodes` peers of policies stand for. */
+  readonly statusAddresses: readonly Address[];
   readonly podCIDRs: readonly Prefix[];
   readonly routerMac: Mac | undefined;
   readonly encapsulation: Encapsulation | undefined;
@@ -49,6 +55,8 @@ export interface Cluster {
   /** Labels of each namespace, `kubernetes.io/metadata.name` always among them. */
   readonly namespaces: ReadonlyMap<string, Labels>;
   readonly policies: readonly NetworkPolicyObject[];
+  /** Of each tier in the order in which they apply: by priority, and by name where it is the same. */
+  readonly clusterPolicies: readonly ClusterNetworkPolicyObject[];
   /** Contradictions between objects, and how they were resolved. */
   readonly warnings: readonly string[];
 }
@@ -60,20 +68,37 @@ export function clusterOf(objects: Objects): Cluster {
     pods: livePods(objects.pods, warnings),
     namespaces: namespacesOf(objects),
     policies: [...objects.policies].sort((a, b) => compare(policyKey(a), policyKey(b))),
+    clusterPolicies: clusterPoliciesOf(objects, warnings),
     warnings,
   };
 }
 
 export const policyKey = ({ metadata }: NetworkPolicyObject) => `${metadata.namespace}/${metadata.name}`;
 
+function clusterPoliciesOf(
+  { clusterPolicies }: Objects,
+  warnings: string[],
+): readonly ClusterNetworkPolicyObject[] {
+  const sorted = [...clusterPolicies].sort(
+    (a, b) => a.spec.priority - b.spec.priority || compare(a.metadata.name, b.metadata.name),
+  );
+  for (const { metadata, spec } of sorted) {
+    for (const line of closedRules(spec)) warnings.push(`ClusterNetworkPolicy ${metadata.name}: ${line}`);
+  }
+  return sorted;
+}
+
 function nodeOf(object: NodeObject): ClusterNode {
   const { spec, status, metadata } = object;
-  const addresses = (status?.addresses ?? [])
-    .filter(({ type }) => type === 'InternalIP')
-    .flatMap(({ address }) => parseAddress(address) ?? []);
+  const listed = (status?.addresses ?? []).flatMap(({ type, address }) => {
+    const parsed = parseAddress(address);
+    return parsed ? [{ type, parsed }] : [];
+  });
   return {
     name: metadata.name,
-    addresses,
+    labels: metadata.labels,
+    addresses: listed.filter(({ type }) => type === 'InternalIP').map(({ parsed }) => parsed),
+    statusAddresses: listed.map(({ parsed }) => parsed),
     podCIDRs: spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []),
     routerMac: routerMacOf(object),
     encapsulation: encapsulationOf(object),

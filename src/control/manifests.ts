@@ -1,7 +1,9 @@
 // From the text of manifest files to validated objects. Pure: knows nothing of files or watching.
 import { parseAllDocuments } from 'yaml';
+import type { z } from 'zod';
 import { issuesOf } from '../config/issues.ts';
 import {
+  type ClusterNetworkPolicyObject,
   type Kind,
   kinds,
   type NamespaceObject,
@@ -37,6 +39,7 @@ class ManifestReader {
   readonly #namespaces: NamespaceObject[] = [];
   readonly #pods: PodObject[] = [];
   readonly #policies: NetworkPolicyObject[] = [];
+  readonly #clusterPolicies: ClusterNetworkPolicyObject[] = [];
   readonly #faults: StoreFault[] = [];
   readonly #ignored: Record<string, number> = {};
   /** File in which each object was first seen. */
@@ -73,6 +76,7 @@ class ManifestReader {
         namespaces: this.#namespaces,
         pods: this.#pods,
         policies: this.#policies,
+        clusterPolicies: this.#clusterPolicies,
       },
       faults: this.#faults,
       ignored: this.#ignored,
@@ -98,7 +102,7 @@ class ManifestReader {
     }
   }
 
-  #add(file: string, object: NodeObject | NamespaceObject | PodObject | NetworkPolicyObject): void {
+  #add(file: string, object: z.output<(typeof kinds)[Kind]>): void {
     const name = nameOf(object);
     const first = this.#seen.get(name);
     if (first !== undefined) {
@@ -110,7 +114,8 @@ class ManifestReader {
     if (object.kind === 'Node') this.#nodes.push(object as NodeObject);
     else if (object.kind === 'Namespace') this.#namespaces.push(object as NamespaceObject);
     else if (object.kind === 'Pod') this.#pods.push(object as PodObject);
-    else this.#policies.push(object as NetworkPolicyObject);
+    else if (object.kind === 'NetworkPolicy') this.#policies.push(object as NetworkPolicyObject);
+    else this.#clusterPolicies.push(object as ClusterNetworkPolicyObject);
   }
 
   #fault(source: string, object: string, field: string, message: string): void {
@@ -124,6 +129,7 @@ const groups: Readonly<Record<Kind, RegExp>> = {
   Pod: /^v1$/,
   // Another version in the same group is refused rather than ignored: it is meant to forbid something.
   NetworkPolicy: /^networking\.k8s\.io\//,
+  ClusterNetworkPolicy: /^policy\.networking\.k8s\.io\//,
 };
 
 function isKnown(kind: string, apiVersion: unknown): kind is Kind {

@@ -1,7 +1,7 @@
 /**
  * The Kubernetes objects that Overweft reads, as far as it reads them.
  *
- * Fields that it does not use are tolerated, as real objects have many; only a NetworkPolicy's spec is closed,
+ * Fields that it does not use are tolerated, as real objects have many; only the specs of policies are closed,
  * because an unknown field there would silently change who may talk to whom.
  * https://kubernetes.io/docs/reference/kubernetes-api/
  */
@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { addressField, integer, macField, nameField, prefixField } from '../config/fields.ts';
 import { encapsulationField } from '../config/schema.ts';
 import { covers } from '../net/prefix.ts';
+import { clusterNetworkPolicySpec } from './cluster-network-policy.ts';
 import { labelSelector, labels } from './selectors.ts';
 
 const annotations = z.record(z.string(), z.string()).nullish();
@@ -145,14 +146,28 @@ const networkPolicy = z.looseObject({
   }),
 });
 
+const clusterNetworkPolicy = z.looseObject({
+  kind: z.literal('ClusterNetworkPolicy'),
+  apiVersion: z.enum(['policy.networking.k8s.io/v1alpha2', 'policy.networking.k8s.io/v1beta1']),
+  metadata,
+  spec: clusterNetworkPolicySpec,
+});
+
 /** Schema of each kind that is understood. */
-export const kinds = { Node: node, Namespace: namespace, Pod: pod, NetworkPolicy: networkPolicy } as const;
+export const kinds = {
+  Node: node,
+  Namespace: namespace,
+  Pod: pod,
+  NetworkPolicy: networkPolicy,
+  ClusterNetworkPolicy: clusterNetworkPolicy,
+} as const;
 
 export type Kind = keyof typeof kinds;
 export type NodeObject = z.output<typeof node>;
 export type NamespaceObject = z.output<typeof namespace>;
 export type PodObject = z.output<typeof pod>;
 export type NetworkPolicyObject = z.output<typeof networkPolicy>;
+export type ClusterNetworkPolicyObject = z.output<typeof clusterNetworkPolicy>;
 export type PolicyPeer = z.output<typeof policyPeer>;
 export type PolicyPort = z.output<typeof policyPort>;
 export type Protocol = z.output<typeof protocolField>;
@@ -163,6 +178,7 @@ export interface Objects {
   readonly namespaces: readonly NamespaceObject[];
   readonly pods: readonly PodObject[];
   readonly policies: readonly NetworkPolicyObject[];
+  readonly clusterPolicies: readonly ClusterNetworkPolicyObject[];
 }
 
 export const routerMacOf = ({ metadata }: NodeObject) => metadata.annotations?.[ROUTER_MAC];

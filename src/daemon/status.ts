@@ -219,9 +219,10 @@ function ports({ controller, counters, ports, config }: StatusParts): PortStatus
     ),
     ...ports.list.map((port): PortStatus => {
       const name = `${port.namespace}/${port.pod}`;
-      const sets = live?.desired.policy.pods.get(name);
+      const policy = live?.desired.policy;
+      const sets = policy?.pods.get(name);
       const isolated = (['ingress', 'egress'] as const).filter(
-        (direction) => sets?.[direction] !== undefined,
+        (direction) => policy?.sets[sets?.[direction] ?? -1]?.isIsolated,
       );
       return {
         name,

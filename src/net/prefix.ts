@@ -39,6 +39,9 @@ function prefixOf(address: Address, length: number): Prefix {
   return { address: first, length, bits, text: `${first.text}/${length}` };
 }
 
+/** The block of one address. */
+export const single = (address: Address): Prefix => prefixOf(address, address.family === 4 ? 32 : 128);
+
 /** Whether an address lies in a block of its own family. */
 export function contains(block: Prefix, { family, bytes }: Address): boolean {
   if (block.address.family !== family) return false;

@@ -7,10 +7,10 @@
  */
 import type { Cluster, Pod } from '../control/cluster.ts';
 import type { Protocol } from '../control/objects.ts';
-import { type Labels, selects } from '../control/selectors.ts';
+import type { Labels } from '../control/selectors.ts';
 import type { Address } from '../net/address.ts';
-import { contains, covers, type Prefix } from '../net/prefix.ts';
-import type { PeerTerm, Rule } from './rules.ts';
+import { contains, covers, type Prefix, single } from '../net/prefix.ts';
+import { type PeerTerm, type Rule, selectsPod } from './rules.ts';
 
 export interface PolicyClass {
   /** Texts of the terms that hold. */
@@ -25,6 +25,7 @@ export const nameKey = (protocol: Protocol, name: string) => `${protocol}/${name
 export class Terms {
   readonly #pods: Extract<PeerTerm, { kind: 'pods' }>[];
   readonly #blocks: Extract<PeerTerm, { kind: 'block' }>[];
+  readonly #nodes: Extract<PeerTerm, { kind: 'nodes' }>[];
   readonly #names: ReadonlySet<string>;
 
   /** Named ports are asked of the destination, so only egress rules ask a peer for them. */
@@ -32,6 +33,7 @@ export class Terms {
     const terms = new Map(rules.flatMap(({ peers }) => peers ?? []).map((term) => [term.text, term]));
     this.#pods = [...terms.values()].filter((term) => term.kind === 'pods');
     this.#blocks = [...terms.values()].filter((term) => term.kind === 'block');
+    this.#nodes = [...terms.values()].filter((term) => term.kind === 'nodes');
     const ports = egress.flatMap(({ ports }) => ports ?? []).filter((term) => term.kind === 'name');
     this.#names = new Set(ports.map(({ protocol, name }) => nameKey(protocol, name)));
   }
@@ -39,33 +41,38 @@ export class Terms {
   /** Terms that hold for a pod whatever its address. */
   ofPod(namespace: string, namespaceLabels: Labels, labels: Labels): string[] {
     return this.#pods
-      .filter(({ namespaces, pods }) => {
-        const inside =
-          typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, namespaceLabels);
-        return inside && selects(pods, labels);
-      })
+      .filter((term) => selectsPod(term, namespace, namespaceLabels, labels))
       .map(({ text }) => text);
   }
 
   ofAddress(address: Address): string[] {
-    return this.#blocks
-      .filter(
-        ({ cidr, except }) => contains(cidr, address) && !except.some((block) => contains(block, address)),
-      )
-      .map(({ text }) => text);
+    const blocks = this.#blocks.filter(
+      ({ cidr, except }) => contains(cidr, address) && !except.some((block) => contains(block, address)),
+    );
+    const nodes = this.#nodes.filter(({ addresses }) => addresses.has(address.text));
+    return [...blocks, ...nodes].map(({ text }) => text);
   }
 
   /** Every block that a term names; between two of them the same terms hold for all addresses. */
   blocks(): { prefix: Prefix; terms: string[] }[] {
+    const nodes = new Map(this.#nodes.flatMap(({ addresses }) => [...addresses]));
+    const singles = [...nodes.values()].map((address) => ({
+      prefix: single(address),
+      terms: this.ofAddress(address),
+    }));
+    const taken = new Set(singles.map(({ prefix }) => prefix.text));
     const prefixes = new Map(
       this.#blocks.flatMap(({ cidr, except }) => [cidr, ...except]).map((prefix) => [prefix.text, prefix]),
     );
-    return [...prefixes.values()].map((prefix) => ({
-      prefix,
-      terms: this.#blocks
-        .filter(({ cidr, except }) => covers(cidr, prefix) && !except.some((block) => covers(block, prefix)))
-        .map(({ text }) => text),
-    }));
+    const blocks = [...prefixes.values()].filter(({ text }) => !taken.has(text));
+    return [...singles, ...blocks.map((prefix) => ({ prefix, terms: this.#within(prefix) }))];
+  }
+
+  /** Terms that hold for every address of a block in which no smaller block is named. */
+  #within(prefix: Prefix): string[] {
+    return this.#blocks
+      .filter(({ cidr, except }) => covers(cidr, prefix) && !except.some((block) => covers(block, prefix)))
+      .map(({ text }) => text);
   }
 
   namedPorts({ namedPorts }: Pod): Map<string, number[]> {

@@ -1,11 +1,11 @@
-// NetworkPolicy objects to classes, port classes and rows. Pure.
+// Policies to classes, port classes and rows. Pure.
 import { POLICY_CELL_ALLOW } from '../../asm/layout/tables.ts';
 import type { Cluster, Pod } from '../control/cluster.ts';
 import type { Address } from '../net/address.ts';
 import { classify, nameKey, type PolicyClass, Terms } from './classes.ts';
 import type { CompiledPolicy, Decision, Direction, PolicySet } from './compiled.ts';
 import { classifyPorts, Pages, type Representative } from './ports.ts';
-import { applying, type DirectedPolicy, type PortTerm, policiesFor, type Rule } from './rules.ts';
+import { applying, decide, orderOf, type PortTerm, policiesFor, type Rule } from './rules.ts';
 
 export interface PolicyInput {
   readonly cluster: Cluster;
@@ -46,7 +46,7 @@ export function compilePolicy({ cluster, node, others }: PolicyInput): CompiledP
 interface Group {
   readonly direction: Direction;
   readonly pods: ReadonlySet<string>;
-  readonly policies: readonly DirectedPolicy[];
+  /** In the order in which they are asked. */
   readonly rules: readonly Rule[];
 }
 
@@ -54,18 +54,15 @@ function group(local: readonly Pod[], cluster: Cluster, direction: Direction): G
   const policies = policiesFor(cluster, direction);
   const groups = new Map<string, Group & { readonly pods: Set<string> }>();
   for (const pod of local) {
-    const isolating = applying(policies, pod);
-    if (isolating.length === 0) continue;
-    const written = isolating.flatMap(({ rules }) => rules);
+    const asked = applying(policies, pod, cluster.namespaces);
+    if (asked.length === 0) continue;
+    const written = orderOf(asked);
     // For ingress a port name means what the pod itself calls so.
     const rules = direction === 'ingress' ? written.map((rule) => resolved(rule, pod)) : written;
-    const key = JSON.stringify([
-      isolating.map((policy) => policy.key),
-      rules.map(({ ports }) => ports ?? null),
-    ]);
+    const key = JSON.stringify([asked.map((policy) => policy.key), rules.map(({ ports }) => ports ?? null)]);
     const known = groups.get(key);
     if (known) known.pods.add(pod.key);
-    else groups.set(key, { direction, pods: new Set([pod.key]), policies: isolating, rules });
+    else groups.set(key, { direction, pods: new Set([pod.key]), rules });
   }
   return [...groups.values()];
 }
@@ -81,7 +78,7 @@ function resolved(rule: Rule, pod: Pod): Rule {
 }
 
 function setOf(
-  { direction, policies, rules }: Group,
+  { direction, rules }: Group,
   classes: readonly PolicyClass[],
   tables: SharedTables,
 ): PolicySet {
@@ -89,8 +86,6 @@ function setOf(
     ...new Set(classes.flatMap(({ named }) => named.get(nameKey(protocol, name)) ?? [])),
   ];
   const { representatives, maps, other } = classifyPorts(rules, numbersOf, tables.pages);
-  const keys = policies.map(({ key }) => key);
-  const denied = tables.cell({ verdict: 'deny', direction, policies: keys, rule: null });
   const asked = new Set(rules.flatMap(({ peers }) => peers ?? []).map(({ text }) => text));
   const known = new Map<string, number>();
   const rows = classes.map((policyClass) => {
@@ -104,17 +99,23 @@ function setOf(
     return row;
   });
   while (rows.length > 1 && rows.at(-1) === rows[0]) rows.pop();
-  return { direction, policies: keys, rows, maps, other };
+  return { direction, isIsolated: rules.some(({ tier }) => tier === 'namespaced'), rows, maps, other };
 
   function cells(policyClass: PolicyClass): Uint32Array {
     return Uint32Array.from(representatives, (representative) => {
-      const rule = rules.find(
+      const rule = decide(
+        rules,
         (one) => peerMatches(one, policyClass) && portMatches(one, policyClass, representative),
       );
-      if (!rule) return denied;
-      return tables.cell({ verdict: 'allow', direction, policies: [rule.policy], rule: rule.index });
+      return tables.cell(decisionOf(direction, rule));
     });
   }
+}
+
+function decisionOf(direction: Direction, rule: Rule | undefined): Decision {
+  if (!rule) return { verdict: 'allow', direction, tier: null, policies: [], rule: null, name: null };
+  const { tier, action, policies, index, name } = rule;
+  return { verdict: action === 'deny' ? 'deny' : 'allow', direction, tier, policies, rule: index, name };
 }
 
 function peerMatches({ peers }: Rule, { terms }: PolicyClass): boolean {

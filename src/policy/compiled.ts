@@ -11,21 +11,31 @@ import type { Prefix } from '../net/prefix.ts';
 
 export type Direction = 'ingress' | 'egress';
 
+/** Where a rule comes from: ClusterNetworkPolicies stand before and behind NetworkPolicies. */
+export type Tier = 'admin' | 'namespaced' | 'baseline';
+
 /** Why a packet passes or not. */
 export interface Decision {
   readonly verdict: 'allow' | 'deny';
   readonly direction: Direction;
-  /** Allow: the policy whose rule matched first. Deny: every policy that isolates the pod. `namespace/name`. */
+  /** Null: no rule matched, and the pod is not isolated. */
+  readonly tier: Tier | null;
+  /**
+   * The policy whose rule decided; for default deny every policy that isolates the pod.
+   * `NetworkPolicy:namespace/name` or `ClusterNetworkPolicy:name`.
+   */
   readonly policies: readonly string[];
-  /** Index of the rule in that policy's list of the direction; null for a deny. */
+  /** Index of the rule in that policy's list of the direction; null where no rule decided. */
   readonly rule: number | null;
+  /** As the rule's author calls it. */
+  readonly name: string | null;
 }
 
 /** What pods under the same policies may do in one direction. */
 export interface PolicySet {
   readonly direction: Direction;
-  /** Policies that isolate, by `namespace/name`, sorted. */
-  readonly policies: readonly string[];
+  /** A NetworkPolicy is among them, so that what no rule allows is denied. */
+  readonly isIsolated: boolean;
   /** Index into `rows` for each class; a class behind the end is treated as class 0. */
   readonly rows: readonly number[];
   /** Indexes into `pages` for each port >> 8. */
@@ -46,7 +56,7 @@ export interface CompiledPolicy {
   /** Port classes of 256 ports each. */
   readonly pages: readonly Uint16Array[];
   readonly sets: readonly PolicySet[];
-  /** Indexes into `sets` for each local pod; undefined where it is not isolated. */
+  /** Indexes into `sets` for each local pod; undefined where no policy applies. */
   readonly pods: ReadonlyMap<
     string,
     { readonly ingress: number | undefined; readonly egress: number | undefined }

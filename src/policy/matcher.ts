@@ -75,7 +75,7 @@ export class Matcher {
    * @param pod one of the keys
    * @param protocol number in the IP header
    * @param port of the destination, 0 where the protocol has none
-   * @returns undefined where no policy isolates the pod in that direction
+   * @returns undefined where no policy applies to the pod in that direction
    */
   match(
     pod: string,

@@ -1,77 +1,157 @@
-// NetworkPolicy rules in a form without defaults: who (terms) and what (port terms).
+/**
+ * Policies of every kind as one ordered list of rules for a pod and a direction; the first that matches decides.
+ *
+ *     Admin tier ──────► NetworkPolicies ─────────► Baseline tier ─────► allowed
+ *     by priority        rules of all, then         by priority
+ *                        "deny", if any isolates
+ *
+ * A Pass rule skips what is left of its tier.
+ * https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
+ * https://github.com/kubernetes-sigs/network-policy-api/blob/main/apis/v1alpha2/clusternetworkpolicy_types.go
+ */
 import { type Cluster, policyKey } from '../control/cluster.ts';
-import type { NetworkPolicyObject, PolicyPeer, PolicyPort, Protocol } from '../control/objects.ts';
-import { type LabelSelector, selectorText, selects } from '../control/selectors.ts';
+import {
+  type ClusterPeer,
+  type ClusterProtocol,
+  type ClusterRule,
+  peersOf,
+  shutPeers,
+} from '../control/cluster-network-policy.ts';
+import type {
+  ClusterNetworkPolicyObject,
+  NetworkPolicyObject,
+  PolicyPeer,
+  PolicyPort,
+  Protocol,
+} from '../control/objects.ts';
+import { type LabelSelector, type Labels, selectorText, selects } from '../control/selectors.ts';
+import type { Address } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
-import type { Direction } from './compiled.ts';
+import type { Direction, Tier } from './compiled.ts';
 
-/** One entry of `from` or `to`. */
+/** Live pods by selectors. */
+export interface PodSelection {
+  /** Namespaces by selector, or the one by name. */
+  readonly namespaces: LabelSelector | string;
+  readonly pods: LabelSelector;
+}
+
+/** One entry of `from` or `to`. Canonical: equal terms of one cluster have equal texts. */
 export type PeerTerm =
-  | {
-      readonly kind: 'pods';
-      /** Canonical: equal terms have equal texts. */
-      readonly text: string;
-      /** Namespaces by selector, or the one by name. */
-      readonly namespaces: LabelSelector | string;
-      readonly pods: LabelSelector;
-    }
+  | ({ readonly kind: 'pods'; readonly text: string } & PodSelection)
   | {
       readonly kind: 'block';
       readonly text: string;
       readonly cidr: Prefix;
       readonly except: readonly Prefix[];
+    }
+  | {
+      readonly kind: 'nodes';
+      readonly text: string;
+      /** By text. */
+      readonly addresses: ReadonlyMap<string, Address>;
     };
 
-/** One entry of `ports`: a range, or a name that each destination pod resolves for itself. */
+/** One entry of `ports` or `protocols`: a range, or a name that each destination pod resolves for itself. */
 export type PortTerm =
   | { readonly kind: 'range'; readonly protocol: Protocol; readonly from: number; readonly to: number }
   | { readonly kind: 'name'; readonly protocol: Protocol; readonly name: string };
 
-/** Undefined lists match everything. */
+/** One step of the order. Undefined lists match everything. */
 export interface Rule {
-  readonly policy: string;
-  /** Position in the policy's list of that direction. */
-  readonly index: number;
+  readonly tier: Tier;
+  readonly action: 'accept' | 'deny' | 'pass';
+  /** Whose rule it is, `Kind:name`; for default deny every policy that isolates. */
+  readonly policies: readonly string[];
+  /** Position in the policy's list of that direction; null: default deny. */
+  readonly index: number | null;
+  /** As its author calls it. */
+  readonly name: string | null;
   readonly peers: readonly PeerTerm[] | undefined;
   readonly ports: readonly PortTerm[] | undefined;
 }
 
-/** A policy as far as it concerns one direction; `rules` may be empty, which allows nothing. */
+/** A policy as far as it concerns one direction. */
 export interface DirectedPolicy {
+  readonly tier: Tier;
+  /** `NetworkPolicy:namespace/name` or `ClusterNetworkPolicy:name`. */
   readonly key: string;
-  readonly namespace: string;
-  readonly subject: LabelSelector;
+  readonly subject: PodSelection;
+  /** May be empty: a NetworkPolicy then isolates and allows nothing. */
   readonly rules: readonly Rule[];
 }
 
 /**
- * The policies that isolate in a direction, in order of their keys.
- * Without policyTypes a policy isolates for ingress, and for egress when it has egress rules.
+ * The policies that have a say in a direction, in the order in which they apply. NetworkPolicies are in order of their
+ * keys, which decides nothing but which of several rules that allow is named.
  */
-export function policiesFor({ policies }: Cluster, direction: Direction): DirectedPolicy[] {
-  return policies
+export function policiesFor(cluster: Cluster, direction: Direction): DirectedPolicy[] {
+  const tier = (name: 'Admin' | 'Baseline') =>
+    cluster.clusterPolicies
+      .filter(({ spec }) => spec.tier === name && (spec[direction] ?? []).length > 0)
+      .map((policy) => ofCluster(policy, direction, cluster));
+  const namespaced = cluster.policies
     .filter((policy) => isolates(policy, direction))
-    .map((policy) => directed(policy, direction));
+    .map((policy) => ofNamespace(policy, direction));
+  return [...tier('Admin'), ...namespaced, ...tier('Baseline')];
 }
 
 /** The policies among them that apply to a pod. */
 export function applying(
   policies: readonly DirectedPolicy[],
-  pod: { readonly namespace: string; readonly labels: Readonly<Record<string, string>> },
+  pod: { readonly namespace: string; readonly labels: Labels },
+  namespaces: Cluster['namespaces'],
 ): DirectedPolicy[] {
-  return policies.filter(
-    ({ namespace, subject }) => namespace === pod.namespace && selects(subject, pod.labels),
+  return policies.filter(({ subject }) =>
+    selectsPod(subject, pod.namespace, namespaces.get(pod.namespace) ?? {}, pod.labels),
   );
 }
 
+export function selectsPod(
+  { namespaces, pods }: PodSelection,
+  namespace: string,
+  namespaceLabels: Labels,
+  labels: Labels,
+): boolean {
+  const inside =
+    typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, namespaceLabels);
+  return inside && selects(pods, labels);
+}
+
+/** Every rule that applies to one pod, in order, default deny among them. */
+export function orderOf(policies: readonly DirectedPolicy[]): Rule[] {
+  const of = (tier: Tier) => policies.filter((policy) => policy.tier === tier);
+  const rules = (tier: Tier) => of(tier).flatMap((policy) => policy.rules);
+  const isolating = of('namespaced').map(({ key }) => key);
+  return [...rules('admin'), ...rules('namespaced'), ...defaultDeny(isolating), ...rules('baseline')];
+}
+
+function defaultDeny(policies: readonly string[]): Rule[] {
+  if (policies.length === 0) return [];
+  const any = { peers: undefined, ports: undefined };
+  return [{ tier: 'namespaced', action: 'deny', policies, index: null, name: null, ...any }];
+}
+
+/** The rule that decides; undefined: none, and the connection may be. */
+export function decide(rules: readonly Rule[], matches: (rule: Rule) => boolean): Rule | undefined {
+  let passed: Tier | undefined;
+  for (const rule of rules) {
+    if (rule.tier === passed || !matches(rule)) continue;
+    if (rule.action !== 'pass') return rule;
+    passed = rule.tier;
+  }
+  return undefined;
+}
+
+/** Without policyTypes a NetworkPolicy isolates for ingress, and for egress when it has egress rules. */
 function isolates({ spec }: NetworkPolicyObject, direction: Direction): boolean {
   const types = spec.policyTypes;
   if (types && types.length > 0) return types.includes(direction === 'ingress' ? 'Ingress' : 'Egress');
   return direction === 'ingress' || (spec.egress ?? []).length > 0;
 }
 
-function directed(policy: NetworkPolicyObject, direction: Direction): DirectedPolicy {
-  const key = policyKey(policy);
+function ofNamespace(policy: NetworkPolicyObject, direction: Direction): DirectedPolicy {
+  const key = `NetworkPolicy:${policyKey(policy)}`;
   const { namespace } = policy.metadata;
   const { spec } = policy;
   const listed =
@@ -80,32 +160,103 @@ function directed(policy: NetworkPolicyObject, direction: Direction): DirectedPo
       : (spec.egress ?? []).map(({ to, ports }) => ({ peers: to, ports }));
   const rules = listed.map(
     ({ peers, ports }, index): Rule => ({
-      policy: key,
+      tier: 'namespaced',
+      action: 'accept',
+      policies: [key],
       index,
+      name: null,
       peers: peers && peers.length > 0 ? peers.map((peer) => peerTerm(peer, namespace)) : undefined,
       ports: ports && ports.length > 0 ? ports.map(portTerm) : undefined,
     }),
   );
-  return { key, namespace, subject: spec.podSelector, rules };
+  return { tier: 'namespaced', key, subject: { namespaces: namespace, pods: spec.podSelector }, rules };
 }
 
 function peerTerm({ podSelector, namespaceSelector, ipBlock }: PolicyPeer, namespace: string): PeerTerm {
-  if (ipBlock) {
-    const except = ipBlock.except ?? [];
-    const text = `${ipBlock.cidr.text} except ${except
-      .map((one) => one.text)
-      .sort()
-      .join(',')}`;
-    return { kind: 'block', text, cidr: ipBlock.cidr, except };
-  }
-  const namespaces = namespaceSelector ?? namespace;
-  const pods = podSelector ?? {};
+  if (ipBlock) return blockTerm(ipBlock.cidr, ipBlock.except ?? []);
+  return podsTerm({ namespaces: namespaceSelector ?? namespace, pods: podSelector ?? {} });
+}
+
+function podsTerm(selection: PodSelection): PeerTerm {
+  const { namespaces, pods } = selection;
   const where = typeof namespaces === 'string' ? namespaces : `{${selectorText(namespaces)}}`;
-  return { kind: 'pods', text: `${where} ${selectorText(pods)}`, namespaces, pods };
+  return { kind: 'pods', text: `${where} ${selectorText(pods)}`, ...selection };
+}
+
+function blockTerm(cidr: Prefix, except: readonly Prefix[]): PeerTerm {
+  const text = `${cidr.text} except ${except
+    .map((one) => one.text)
+    .sort()
+    .join(',')}`;
+  return { kind: 'block', text, cidr, except };
 }
 
 function portTerm({ protocol, port, endPort }: PolicyPort): PortTerm {
   if (typeof port === 'string') return { kind: 'name', protocol, name: port };
   if (typeof port !== 'number') return { kind: 'range', protocol, from: 0, to: 65535 };
   return { kind: 'range', protocol, from: port, to: endPort ?? port };
+}
+
+function ofCluster(
+  { metadata, spec }: ClusterNetworkPolicyObject,
+  direction: Direction,
+  cluster: Cluster,
+): DirectedPolicy {
+  const tier = spec.tier === 'Admin' ? 'admin' : 'baseline';
+  const key = `ClusterNetworkPolicy:${metadata.name}`;
+  const listed: readonly ClusterRule[] = spec[direction] ?? [];
+  const rules = listed.map((rule, index): Rule => {
+    const { name = null } = rule;
+    const step = { tier, policies: [key], index, name } as const;
+    // A rule that cannot be understood fails closed: it accepts nothing, or else it denies everything.
+    if (shutPeers(rule).length > 0) {
+      const action = rule.action === 'Accept' ? 'accept' : 'deny';
+      const peers = rule.action === 'Accept' ? [] : undefined;
+      return { ...step, action, peers, ports: undefined };
+    }
+    return {
+      ...step,
+      action: actions[rule.action],
+      peers: peersOf(rule).flatMap((peer) => clusterPeerTerms(peer, cluster)),
+      ports: rule.protocols?.flatMap(protocolTerms),
+    };
+  });
+  const { namespaces, pods } = spec.subject;
+  const subject = pods
+    ? { namespaces: pods.namespaceSelector, pods: pods.podSelector }
+    : { namespaces: namespaces ?? {}, pods: {} };
+  return { tier, key, subject, rules };
+}
+
+const actions = { Accept: 'accept', Deny: 'deny', Pass: 'pass' } as const;
+
+function clusterPeerTerms({ namespaces, pods, nodes, networks }: ClusterPeer, cluster: Cluster): PeerTerm[] {
+  if (namespaces) return [podsTerm({ namespaces, pods: {} })];
+  if (pods) return [podsTerm({ namespaces: pods.namespaceSelector, pods: pods.podSelector })];
+  if (nodes) return [nodesTerm(nodes, cluster)];
+  return (networks ?? []).map((cidr) => blockTerm(cidr, []));
+}
+
+function nodesTerm(selector: LabelSelector, { nodes }: Cluster): PeerTerm {
+  const addresses = nodes
+    .filter(({ labels }) => selects(selector, labels))
+    .flatMap(({ statusAddresses }) => statusAddresses);
+  const text = `nodes {${selectorText(selector)}}`;
+  return { kind: 'nodes', text, addresses: new Map(addresses.map((one) => [one.text, one])) };
+}
+
+/** A port name stands for what the destination pod calls so, whatever its protocol. */
+function protocolTerms({ tcp, udp, sctp, destinationNamedPort }: ClusterProtocol): PortTerm[] {
+  if (typeof destinationNamedPort === 'string') {
+    const name = destinationNamedPort;
+    return (['TCP', 'UDP', 'SCTP'] as const).map((protocol) => ({ kind: 'name', protocol, name }));
+  }
+  const [protocol, match] = tcp
+    ? (['TCP', tcp] as const)
+    : udp
+      ? (['UDP', udp] as const)
+      : (['SCTP', sctp] as const);
+  const { number, range } = match?.destinationPort ?? {};
+  if (range) return [{ kind: 'range', protocol, from: range.start, to: range.end }];
+  return typeof number === 'number' ? [{ kind: 'range', protocol, from: number, to: number }] : [];
 }

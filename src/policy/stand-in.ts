@@ -29,7 +29,9 @@ export function standIn(
   { flows = 1024, extraBytes = 0 }: { readonly flows?: number; readonly extraBytes?: number },
 ): StandIn {
   const pods = cluster.pods.map((pod) => ({ ...pod, node: keys.has(pod.key) ? NODE : undefined }));
-  const desired = desiredOf({ ...cluster, nodes: [], pods }, settings);
+  // Nodes as peers of policies, but not of tunnels.
+  const nodes = cluster.nodes.map((node) => ({ ...node, addresses: [], podCIDRs: [] }));
+  const desired = desiredOf({ ...cluster, nodes, pods }, settings);
   const tables = { ...settings.tables, ...needs(desired, extraBytes), flows };
   return { desired, config: { ...settings, tables } };
 }

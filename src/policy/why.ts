@@ -34,11 +34,18 @@ type Reason =
 /** What one direction says. */
 interface DirectionVerdict {
   readonly verdict: Verdict;
-  /** Allowed by a rule: its policy. Denied: every policy that isolates the pod. `NetworkPolicy:namespace/name`. */
+  /**
+   * Decided by a rule: its policy. Default deny: every policy that isolates the pod.
+   * `NetworkPolicy:namespace/name` or `ClusterNetworkPolicy:name`.
+   */
   readonly policies: readonly string[];
   /** Index of the rule in its policy's list, from 0. */
   readonly rule: number | null;
   readonly reason: Reason;
+  /** Of a ClusterNetworkPolicy that decided. */
+  readonly tier?: 'Admin' | 'Baseline';
+  /** That policy's name for its rule, where it has one. */
+  readonly name?: string;
 }
 
 export interface Explanation {
@@ -154,15 +161,17 @@ function untouchedByPolicy(judged: End, peer: End): DirectionVerdict | undefined
   return undefined;
 }
 
-/** @param decision of the matcher; undefined where no policy isolates the pod in that direction */
+/** @param decision of the matcher; undefined where no policy applies to the pod in that direction */
 function decidedBy(decision: Decision | undefined): DirectionVerdict {
   if (!decision) return passed('not-isolated');
-  const { verdict, policies, rule } = decision;
+  const { verdict, tier, policies, rule, name } = decision;
   return {
     verdict,
-    policies: policies.map((key) => `NetworkPolicy:${key}`),
+    policies,
     rule,
-    reason: verdict === 'allow' ? 'rule' : 'default-deny',
+    reason: rule !== null ? 'rule' : verdict === 'allow' ? 'not-isolated' : 'default-deny',
+    ...(tier !== null && tier !== 'namespaced' && { tier: tier === 'admin' ? 'Admin' : 'Baseline' }),
+    ...(name !== null && { name }),
   };
 }
 
@@ -180,10 +189,15 @@ export function explanationText({ from, to, protocol, port }: Probe, explanation
   ].join('\n');
 }
 
-function directionText({ verdict, policies, rule, reason }: DirectionVerdict, end: string): string {
+function directionText(
+  { verdict, policies, rule, reason, tier, name }: DirectionVerdict,
+  end: string,
+): string {
   const names = policies.join(', ');
+  const called = name === undefined ? '' : ` "${name}"`;
+  const where = tier === undefined ? '' : `, ${tier} tier`;
   const texts: Record<Reason, string> = {
-    rule: `rule ${rule} of ${names}`,
+    rule: `rule ${rule}${called} of ${names}${where}`,
     'default-deny': `${end} is isolated, and no rule allows this: ${names}`,
     'not-isolated': `no policy isolates ${end}`,
     'not-a-pod': `${end} is no pod`,

@@ -162,19 +162,25 @@ describe('compiled policy', () => {
     expect(decision(80)).toEqual({
       verdict: 'allow',
       direction: 'ingress',
-      policies: ['default/web'],
+      tier: 'namespaced',
+      policies: ['NetworkPolicy:default/web'],
+      name: null,
       rule: 1,
     });
     expect(decision(443)).toEqual({
       verdict: 'allow',
       direction: 'ingress',
-      policies: ['default/web'],
+      tier: 'namespaced',
+      policies: ['NetworkPolicy:default/web'],
+      name: null,
       rule: 0,
     });
     expect(decision(22)).toEqual({
       verdict: 'deny',
       direction: 'ingress',
-      policies: ['default/deny', 'default/web'],
+      tier: 'namespaced',
+      policies: ['NetworkPolicy:default/deny', 'NetworkPolicy:default/web'],
+      name: null,
       rule: null,
     });
   });

@@ -3,27 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { readManifests } from '../../src/control/manifests.ts';
-import { type Explanation, PolicyOracle } from '../../src/policy/why.ts';
+import type { Explanation } from '../../src/policy/why.ts';
 import { namespace, node, pod, policy } from '../support/cluster.ts';
+import { explain, type Question } from '../support/explain.ts';
 import { corpus, corpusFolder, describeWith } from '../support/requires.ts';
 import { overweft } from '../support/run.ts';
 
-interface Question {
-  readonly from: string;
-  readonly to: string;
-  readonly protocol: string;
-  readonly port?: number;
-}
-
 const list = (items: readonly object[]) => JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
-
-function explain(items: readonly object[], questions: readonly Question[]): Explanation[] {
-  const { objects, faults } = readManifests([{ file: 'all.json', text: list(items) }]);
-  expect(faults).toEqual([]);
-  const oracle = new PolicyOracle(objects);
-  return [...oracle.explain(questions.map((question) => oracle.probe(question)))];
-}
 
 const split = (key: string) => {
   const [space = '', name = ''] = key.split('/');

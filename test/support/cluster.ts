@@ -18,10 +18,10 @@ export const desiredFrom = (objects: readonly object[], node = 'node-1', more: o
   desiredOf(clusterFrom(objects), loadConfigText(node, more));
 
 /** Node I of a small cluster, as the lab numbers them. */
-export const node = (i: number) => ({
+export const node = (i: number, labels: Readonly<Record<string, string>> = {}) => ({
   apiVersion: 'v1',
   kind: 'Node',
-  metadata: { name: `node-${i}` },
+  metadata: { name: `node-${i}`, labels },
   spec: { podCIDRs: [`10.244.${i}.0/24`, `fd00:244:${i}::/64`] },
   status: {
     addresses: [
@@ -72,5 +72,12 @@ export const policy = (name: string, spec: object, namespace = 'default') => ({
   apiVersion: 'networking.k8s.io/v1',
   kind: 'NetworkPolicy',
   metadata: { name, namespace },
+  spec,
+});
+
+export const clusterPolicy = (name: string, spec: object) => ({
+  apiVersion: 'policy.networking.k8s.io/v1alpha2',
+  kind: 'ClusterNetworkPolicy',
+  metadata: { name },
   spec,
 });
