@@ -1,7 +1,11 @@
 /** Linux's own VXLAN device between two nodes: routed, with static entries, as flannel sets it up. */
+
+import { release } from 'node:os';
 import { run } from '../host/command.ts';
 import { ipBatch } from '../host/iproute.ts';
 import { inside, netnsFile } from '../host/netns.ts';
+import type { Peer } from './contestant.ts';
+import type { BenchNode } from './nodes.ts';
 
 /** One end of a tunnel. */
 export interface TunnelEnd {
@@ -68,3 +72,26 @@ export async function kernelVxlan(
     { netns: netnsFile(pod) },
   );
 }
+
+/** flannel's port, and its way to set the device up. */
+const peerTunnel = { vni: 1, port: 8472 } as const;
+const peerMTU = { ipv4: 1450, ipv6: 1430 } as const;
+
+export const kernelVxlanPeer: Peer = {
+  title: 'kernel VXLAN',
+  encrypts: false,
+  version: async () => `Linux ${release()}`,
+  obtain: 'the module vxlan',
+  connect: async ([first, second], { underlay }) => {
+    const end = ({ underlay: addresses, pod, podCIDRs }: BenchNode, i: number): TunnelEnd => ({
+      underlay: addresses,
+      pod,
+      podCIDRs,
+      routerMAC: `02:00:00:00:0${i}:02`,
+    });
+    const [own, other] = [end(first, 1), end(second, 2)];
+    const vxlan = { ...peerTunnel, family: underlay === 'ipv4' ? 4 : 6, mtu: peerMTU[underlay] } as const;
+    await kernelVxlan(first.netns, first.podNetns, own, other, vxlan);
+    await kernelVxlan(second.netns, second.podNetns, other, own, vxlan);
+  },
+};

@@ -1,46 +1,67 @@
-/** `overweft bench`: throughput beside the kernel's own VXLAN, in one run. */
+/** `overweft bench`: Overweft beside its peers, in one run. */
 import { stderr, stdout } from 'node:process';
-import { Command, Option } from 'commander';
-import { type Comparison, compare, median } from '../bench/compare.ts';
+import { Command } from 'commander';
+import { cases } from '../bench/cases.ts';
+import { progressOn } from '../bench/progress.ts';
+import { resultOf } from '../bench/results.ts';
+import { runBench } from '../bench/session.ts';
+import { idleLine, missingLines } from '../bench/text.ts';
+import { LabError } from '../lab/outcome.ts';
 import { interruptible } from './interruptible.ts';
-import { program, type TunnelFlags, upTo, withTunnel } from './lab-options.ts';
+import { program, upTo } from './lab-options.ts';
 
-interface Flags extends TunnelFlags {
-  readonly rounds: number;
-  readonly seconds: number;
-  readonly underlayOffloads: 'on' | 'off';
+interface Flags {
+  readonly pairs?: number;
+  readonly only?: RegExp;
+  readonly quick?: true;
   readonly json?: true;
+  readonly list?: true;
 }
+
+const fullPairs = 15;
+/** The fewest of which a median has a 95 % interval. */
+const quickPairs = 6;
 
 export function benchCommand(): Command {
-  return withTunnel(new Command('bench'))
-    .description("throughput beside the kernel's own VXLAN between the same two nodes of a lab")
-    .option('--rounds <n>', 'measurements of each kind on each path, in turn', upTo(100), 5)
-    .option('--seconds <n>', 'of each measurement', upTo(600), 2)
-    .addOption(
-      new Option('--underlay-offloads <state>', 'of the links: on as a veth has them, off as a plain card')
-        .choices(['on', 'off'])
-        .default('on'),
+  return new Command('bench')
+    .description('Overweft beside the kernel and the userspace overlays that are installed, in one run')
+    .option(
+      '--pairs <n>',
+      `measurements of each, in turn (default: ${fullPairs}, with --quick ${quickPairs})`,
+      upTo(1000),
     )
-    .option('--json', 'one object a figure on stdout')
+    .option(
+      '--only <pattern>',
+      'measure what matches this regular expression',
+      (text) => new RegExp(text, 'i'),
+    )
+    .option('--quick', 'the few cases that matter most, within a minute')
+    .option('--list', 'only name the cases')
+    .option('--json', 'results as one object on stdout')
     .action(async (flags: Flags) => {
-      const { encap: encapsulation, underlay, rounds, seconds } = flags;
-      const options = { encapsulation, underlay, rounds, seconds, offloads: flags.underlayOffloads === 'on' };
-      const progress = (line: string) => stderr.write(`${line}\n`);
-      const figures = await interruptible((stop) => compare(options, program, progress, stop));
-      for (const figure of figures) {
-        stdout.write(flags.json ? `${JSON.stringify({ ...options, ...figure })}\n` : `${line(figure)}\n`);
+      const matches = (name: string) => flags.only?.test(name) ?? true;
+      const chosen = cases.filter(({ name, quick }) => matches(name) && (quick || !flags.quick));
+      const idle = matches('idle');
+      if (chosen.length === 0 && !idle) throw new LabError(`no case matches ${flags.only}: see --list`);
+      if (flags.list) {
+        for (const { name } of [...chosen, ...(idle ? [{ name: 'idle' }] : [])]) stdout.write(`${name}\n`);
+        return;
       }
+      const pairs = flags.pairs ?? (flags.quick ? quickPairs : fullPairs);
+      const options = { cases: chosen, pairs, idle };
+      const watcher = progressOn(
+        stderr,
+        options,
+        flags.json ? () => {} : (line) => stdout.write(`${line}\n`),
+      );
+      const result = resultOf(
+        await interruptible((stop) => runBench(options, program, watcher, stop)),
+        pairs,
+      );
+      if (flags.json) {
+        stdout.write(`${JSON.stringify(result)}\n`);
+        return;
+      }
+      for (const line of [...result.idle.map(idleLine), ...missingLines(result)]) stdout.write(`${line}\n`);
     });
-}
-
-const titles = {
-  tcp: { title: 'TCP, one stream', scale: 1e9, unit: 'Gbit/s' },
-  udp16: { title: 'UDP, 16 bytes, what arrives', scale: 1e3, unit: 'kpackets/s' },
-} as const;
-
-function line({ name, overweft, kernel, ratio }: Comparison): string {
-  const { title, scale, unit } = titles[name];
-  const figure = (values: readonly number[]) => (median(values) / scale).toFixed(2).padStart(8);
-  return `${title.padEnd(28)} Overweft ${figure(overweft)}   kernel VXLAN ${figure(kernel)} ${unit.padEnd(10)}   ratio ${ratio.toFixed(2)}`;
 }

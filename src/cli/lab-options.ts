@@ -1,7 +1,7 @@
 /** Options that the commands with a lab share. */
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import { encapsulations, type LabOptions, underlays } from '../lab/plan.ts';
+import { encapsulations, type LabOptions, underlayOffloads, underlays } from '../lab/plan.ts';
 
 /** This command line once more, for the daemons. */
 export const program = [process.execPath, fileURLToPath(new URL('../main.js', import.meta.url))];
@@ -9,12 +9,18 @@ export const program = [process.execPath, fileURLToPath(new URL('../main.js', im
 export interface TunnelFlags {
   readonly encap: LabOptions['encapsulation'];
   readonly underlay: LabOptions['underlay'];
+  readonly underlayOffloads: LabOptions['underlayOffloads'];
 }
 
 export const withTunnel = (command: Command): Command =>
   command
     .addOption(new Option('--encap <name>', 'encapsulation').choices(encapsulations).default('geneve'))
-    .addOption(new Option('--underlay <family>', 'outer IP family').choices(underlays).default('ipv4'));
+    .addOption(new Option('--underlay <family>', 'outer IP family').choices(underlays).default('ipv4'))
+    .addOption(
+      new Option('--underlay-offloads <state>', 'of its links: as a veth has them, or none as a plain card')
+        .choices(underlayOffloads)
+        .default('default'),
+    );
 
 /** Reads a whole number from 1 to `most`. */
 export const upTo =

@@ -36,20 +36,20 @@ export function labCommand(): Command {
     });
   withTunnel(lab.command('demo'))
     .description('two nodes that talk, with a policy between them; under a minute, nothing left behind')
-    .action(async (flags: Pick<Flags, 'encap' | 'underlay'>) => {
+    .action(async (flags: TunnelFlags) => {
       const options = labOptions({ ...flags, nodes: 2, podsPerNode: 1 });
       await interruptible((stop) => demonstrate(options, program, (line) => stdout.write(`${line}\n`), stop));
     });
   return lab;
 }
 
-function labOptions({ encap, underlay, nodes, podsPerNode }: Flags): LabOptions {
+function labOptions({ encap, underlay, underlayOffloads, nodes, podsPerNode }: Flags): LabOptions {
   if (nodes * podsPerNode > mostPods) {
     throw new LabError(
       `--nodes ${nodes} with --pods-per-node ${podsPerNode} are ${nodes * podsPerNode} pods: at most ${mostPods} have addresses`,
     );
   }
-  return { encapsulation: encap, underlay, nodes, podsPerNode };
+  return { encapsulation: encap, underlay, underlayOffloads, nodes, podsPerNode };
 }
 
 function summary({ manifests, nodes, pods }: LabDescription): string {

@@ -2,7 +2,11 @@
 import { dirname } from 'node:path';
 import { clusterCIDRs, type LabNode, type LabOptions, type LabPlan, underlayInterface } from './plan.ts';
 
-export const labConfig = (options: LabOptions, plan: LabPlan, node: LabNode): object => ({
+export const labConfig = (
+  options: Pick<LabOptions, 'encapsulation' | 'underlay'>,
+  plan: LabPlan,
+  node: LabNode,
+): object => ({
   node: node.name,
   runDirectory: dirname(node.socket),
   store: { type: 'file', directory: plan.manifests },

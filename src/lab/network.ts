@@ -1,9 +1,17 @@
 /** Network namespaces and the underlay that joins them. */
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
+import { switchTransmitOffloadsOff } from '../host/ethtool.ts';
 import { ipBatch } from '../host/iproute.ts';
 import { netnsFile } from '../host/netns.ts';
 import { LabError } from './outcome.ts';
-import { isLabNetns, type LabPlan, underlayInterface, underlayNetns } from './plan.ts';
+import {
+  isLabNetns,
+  type LabNode,
+  type LabPlan,
+  type UnderlayOffloads,
+  underlayInterface,
+  underlayNetns,
+} from './plan.ts';
 
 const bridge = 'underlay0';
 const underlayMTU = 1500;
@@ -12,28 +20,42 @@ const underlayMTU = 1500;
  * Makes every namespace, the bridge, and a veth from each node to it. No link-local addresses on the underlay and no
  * duplicate address detection anywhere, so that nothing has to be waited for.
  */
-export async function createNetwork(plan: LabPlan): Promise<void> {
+export async function createNetwork(plan: LabPlan, offloads: UnderlayOffloads): Promise<void> {
   const all = [underlayNetns, ...plan.nodes.map((node) => node.netns), ...plan.pods.map((pod) => pod.netns)];
-  await ipBatch([
-    ...all.map((netns) => `netns add ${netns}`),
-    ...plan.nodes.map(
-      (node) =>
-        `link add ${underlayInterface} netns ${node.netns} mtu ${underlayMTU} type veth ` +
-        `peer name ${node.name} netns ${underlayNetns} mtu ${underlayMTU}`,
+  await ipBatch([...all.map((netns) => `netns add ${netns}`)]);
+  await ipBatch(
+    [
+      `link add ${bridge} mtu ${underlayMTU} type bridge mcast_snooping 0`,
+      `link set ${bridge} addrgenmode none up`,
+    ],
+    { netns: netnsFile(underlayNetns) },
+  );
+  await joinUnderlay(plan.nodes, offloads);
+}
+
+/**
+ * Connects nodes to the underlay.
+ * @param nodes whose namespaces exist; each name is that of its link at the bridge
+ */
+export async function joinUnderlay(
+  nodes: readonly Pick<LabNode, 'name' | 'netns' | 'ips'>[],
+  offloads: UnderlayOffloads,
+): Promise<void> {
+  await ipBatch(
+    nodes.map(
+      ({ name, netns }) =>
+        `link add ${underlayInterface} netns ${netns} mtu ${underlayMTU} type veth ` +
+        `peer name ${name} netns ${underlayNetns} mtu ${underlayMTU}`,
     ),
-  ]);
+  );
   await Promise.all([
     ipBatch(
-      [
-        `link add ${bridge} mtu ${underlayMTU} type bridge mcast_snooping 0`,
-        ...[bridge, ...plan.nodes.map((node) => node.name)].map(
-          (link) => `link set ${link} addrgenmode none ${link === bridge ? '' : `master ${bridge}`} up`,
-        ),
-      ],
+      nodes.map(({ name }) => `link set ${name} addrgenmode none master ${bridge} up`),
       { netns: netnsFile(underlayNetns) },
     ),
-    ...plan.nodes.map(({ netns, ips }) =>
-      ipBatch(
+    ...nodes.map(async ({ netns, ips }) => {
+      if (offloads === 'none') await switchTransmitOffloadsOff(netns, underlayInterface);
+      await ipBatch(
         [
           'link set lo up',
           `link set ${underlayInterface} addrgenmode none up`,
@@ -41,8 +63,8 @@ export async function createNetwork(plan: LabPlan): Promise<void> {
           `address add ${ips[1]}/64 dev ${underlayInterface} nodad`,
         ],
         { netns: netnsFile(netns) },
-      ),
-    ),
+      );
+    }),
   ]);
 }
 

@@ -14,12 +14,16 @@
 
 export const encapsulations = ['geneve', 'vxlan', 'ipip'] as const;
 export const underlays = ['ipv4', 'ipv6'] as const;
+export const underlayOffloads = ['default', 'none'] as const;
+export type UnderlayOffloads = (typeof underlayOffloads)[number];
 
 export interface LabOptions {
   readonly encapsulation: (typeof encapsulations)[number];
   readonly underlay: (typeof underlays)[number];
   readonly nodes: number;
   readonly podsPerNode: number;
+  /** What the nodes' links to the underlay do for a sender: `default` as a veth has it, `none` like a plain network card. */
+  readonly underlayOffloads: UnderlayOffloads;
 }
 
 export interface LabNode {
@@ -59,13 +63,14 @@ export const underlayInterface = 'under0';
 export const podNamespace = 'default';
 
 /** Network namespaces that belong to a lab, whatever its size. */
-export const isLabNetns = (name: string): boolean => /^ow-(?:underlay|(?:node|pod|kernel)\d+)$/.test(name);
+export const isLabNetns = (name: string): boolean =>
+  /^ow-(?:underlay|(?:node|pod)\d+|bench-[a-z0-9-]+)$/.test(name);
 
 /** Host numbers from .2 to .254 serve pods, so 253 of them fit a /24. */
 export const mostPods = 253;
 
 /** @param directory absolute path of the lab's state */
-export function planLab(options: LabOptions, directory: string): LabPlan {
+export function planLab(options: Pick<LabOptions, 'nodes' | 'podsPerNode'>, directory: string): LabPlan {
   const nodes = upTo(options.nodes).map((i) => planNode(i, `${directory}/node-${i}`));
   const pods = upTo(options.nodes * options.podsPerNode).map((k) => planPod(k, options.nodes));
   return { manifests: `${directory}/manifests`, nodes, pods };

@@ -29,7 +29,7 @@ export async function bringUp(
   await createState(plan);
   const daemons: Daemon[] = [];
   try {
-    await createNetwork(plan);
+    await createNetwork(plan, options.underlayOffloads);
     progress(`${plan.nodes.length} nodes and ${plan.pods.length} pods in network namespaces`);
     for (const node of plan.nodes) {
       writeConfig(node, labConfig(options, plan, node));

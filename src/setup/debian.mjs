@@ -15,7 +15,6 @@ const packages = [
   { package: 'iproute2', purpose: 'lab', command: 'ip' },
   { package: 'iputils-ping', purpose: 'lab', command: 'ping' },
   { package: 'ethtool', purpose: 'test', command: 'ethtool' },
-  { package: 'iperf3', purpose: 'test', command: 'iperf3' },
   { package: 'nftables', purpose: 'test', command: 'nft' },
   { package: 'openvswitch-switch', purpose: 'test', command: 'ovs-vswitchd' },
   { package: 'python3-scapy', purpose: 'test', file: '/usr/lib/python3/dist-packages/scapy/__init__.py' },
