@@ -1,7 +1,8 @@
 /**
- * NetworkPolicy evaluated the slow, obvious way: the API's text, rule by rule, for one packet at a time. Shares no code
- * with the compiler: addresses are BigInts, selectors are walked as they stand in the manifest.
+ * Policy evaluated the slow, obvious way: the APIs' text, rule by rule, for one packet at a time. Shares no code with the
+ * compiler: addresses are BigInts, selectors are walked as they stand in the manifest.
  * https://kubernetes.io/docs/reference/kubernetes-api/policy-resources/network-policy-v1/
+ * https://github.com/kubernetes-sigs/network-policy-api/blob/main/apis/v1alpha2/clusternetworkpolicy_types.go
  */
 import { isIPv4 } from 'node:net';
 
@@ -23,12 +24,56 @@ interface Port {
 }
 
 export interface PolicyManifest {
+  kind: 'NetworkPolicy';
   metadata: { name: string; namespace: string };
   spec: {
     podSelector: Selector;
     policyTypes?: string[];
     ingress?: { from?: Peer[]; ports?: Port[] }[];
     egress?: { to?: Peer[]; ports?: Port[] }[];
+  };
+}
+
+interface NamespacedPod {
+  namespaceSelector?: Selector;
+  podSelector: Selector;
+}
+
+interface ClusterPeer {
+  namespaces?: Selector;
+  pods?: NamespacedPod;
+  nodes?: Selector;
+  networks?: string[];
+  domainNames?: string[];
+}
+
+interface Transport {
+  destinationPort: { number?: number; range?: { start: number; end: number } };
+}
+
+interface ClusterProtocol {
+  tcp?: Transport;
+  udp?: Transport;
+  sctp?: Transport;
+  destinationNamedPort?: string;
+}
+
+interface ClusterRule {
+  action: 'Accept' | 'Deny' | 'Pass';
+  from?: ClusterPeer[];
+  to?: ClusterPeer[];
+  protocols?: ClusterProtocol[];
+}
+
+export interface ClusterPolicyManifest {
+  kind: 'ClusterNetworkPolicy';
+  metadata: { name: string };
+  spec: {
+    tier: 'Admin' | 'Baseline';
+    priority: number;
+    subject: { namespaces?: Selector; pods?: NamespacedPod };
+    ingress?: ClusterRule[];
+    egress?: ClusterRule[];
   };
 }
 
@@ -42,49 +87,147 @@ export interface Party {
     readonly labels: Record<string, string>;
     readonly ports: readonly { name: string; containerPort: number; protocol?: string }[];
   };
+  /** Labels of the Node that has the address in its status. */
+  readonly nodeLabels?: Record<string, string>;
 }
 
-export interface Cause {
+interface Packet {
+  readonly direction: 'ingress' | 'egress';
+  readonly source: Party;
+  readonly destination: Party;
+  /** TCP, UDP, SCTP, or anything else, such as ICMP. */
+  readonly protocol: string;
+  readonly port: number;
+}
+
+export interface Answer {
   readonly allowed: boolean;
-  /** Policies that isolate the judged pod. */
-  readonly isolating: readonly string[];
+  /** Of the rule that decides, or for default deny all that isolate. */
+  readonly policies: readonly string[];
+  readonly rule: number | null;
 }
 
-/** @param protocol TCP, UDP, SCTP, or anything else, such as ICMP */
-export function referenceVerdict(
-  policies: readonly PolicyManifest[],
-  direction: 'ingress' | 'egress',
-  source: Party,
-  destination: Party,
-  protocol: string,
-  port: number,
-): Cause {
-  const judged = direction === 'ingress' ? destination : source;
-  const peer = direction === 'ingress' ? source : destination;
-  const applying = policies.filter(
-    ({ metadata, spec }) =>
-      judged.pod !== undefined &&
-      metadata.namespace === judged.pod.namespace &&
-      matches(spec.podSelector, judged.pod.labels) &&
-      typesOf(spec).includes(direction),
+/** What policies say of the pod at the packet's end that the direction judges, if it is one. */
+export function referenceAnswer(
+  policies: readonly (PolicyManifest | ClusterPolicyManifest)[],
+  packet: Packet,
+): Answer {
+  const namespaced = policies.filter((policy) => policy.kind === 'NetworkPolicy');
+  const cluster = policies.filter((policy) => policy.kind === 'ClusterNetworkPolicy');
+  return (
+    clusterTier(cluster, 'Admin', packet) ??
+    networkPolicies(namespaced, packet) ??
+    clusterTier(cluster, 'Baseline', packet) ?? { allowed: true, policies: [], rule: null }
   );
-  if (applying.length === 0) return { allowed: true, isolating: [] };
-  const allowed = applying.some((policy) => {
+}
+
+/** Undefined: no rule decides, or one passes the packet on. */
+function clusterTier(
+  policies: readonly ClusterPolicyManifest[],
+  tier: 'Admin' | 'Baseline',
+  packet: Packet,
+): Answer | undefined {
+  const [judged, peer] = ends(packet);
+  const inOrder = policies
+    .filter(({ spec }) => spec.tier === tier && selectsSubject(spec.subject, judged))
+    .sort((a, b) => a.spec.priority - b.spec.priority || (a.metadata.name < b.metadata.name ? -1 : 1));
+  for (const { metadata, spec } of inOrder) {
+    for (const [rule, { action, from, to, protocols }] of (spec[packet.direction] ?? []).entries()) {
+      const decided = { policies: [`ClusterNetworkPolicy:${metadata.name}`], rule };
+      const peers = (packet.direction === 'ingress' ? from : to) ?? [];
+      const failsClosed = peers.some((one) => !isSupported(one, packet.direction));
+      if (failsClosed && action === 'Accept') continue;
+      if (failsClosed) return { allowed: false, ...decided };
+      if (!peers.some((one) => matchesClusterPeer(one, peer))) continue;
+      if (protocols && !protocols.some((one) => matchesProtocol(one, packet))) continue;
+      if (action === 'Pass') return undefined;
+      return { allowed: action === 'Accept', ...decided };
+    }
+  }
+  return undefined;
+}
+
+const ends = ({ direction, source, destination }: Packet): [judged: Party, peer: Party] =>
+  direction === 'ingress' ? [destination, source] : [source, destination];
+
+function selectsSubject(
+  { namespaces, pods }: ClusterPolicyManifest['spec']['subject'],
+  { pod }: Party,
+): boolean {
+  if (!pod) return false;
+  if (namespaces) return matches(namespaces, labelsOfNamespace(pod));
+  return pods !== undefined && selectsNamespacedPod(pods, pod);
+}
+
+function selectsNamespacedPod(
+  { namespaceSelector, podSelector }: NamespacedPod,
+  pod: NonNullable<Party['pod']>,
+) {
+  return matches(namespaceSelector ?? {}, labelsOfNamespace(pod)) && matches(podSelector, pod.labels);
+}
+
+const labelsOfNamespace = ({ namespace, namespaceLabels }: NonNullable<Party['pod']>) => ({
+  ...namespaceLabels,
+  'kubernetes.io/metadata.name': namespace,
+});
+
+function isSupported(peer: ClusterPeer, direction: 'ingress' | 'egress'): boolean {
+  if (peer.namespaces || peer.pods) return true;
+  return direction === 'egress' && (peer.nodes !== undefined || peer.networks !== undefined);
+}
+
+function matchesClusterPeer({ namespaces, pods, nodes, networks }: ClusterPeer, party: Party): boolean {
+  if (namespaces) return party.pod !== undefined && matches(namespaces, labelsOfNamespace(party.pod));
+  if (pods) return party.pod !== undefined && selectsNamespacedPod(pods, party.pod);
+  if (nodes) return party.nodeLabels !== undefined && matches(nodes, party.nodeLabels);
+  return (networks ?? []).some((block) => inBlock(party.ip, block));
+}
+
+function matchesProtocol(rule: ClusterProtocol, { destination, protocol, port }: Packet): boolean {
+  if (rule.destinationNamedPort !== undefined) {
+    return (destination.pod?.ports ?? []).some(
+      (one) =>
+        one.name === rule.destinationNamedPort &&
+        (one.protocol ?? 'TCP') === protocol &&
+        one.containerPort === port,
+    );
+  }
+  const match = { TCP: rule.tcp, UDP: rule.udp, SCTP: rule.sctp }[protocol]?.destinationPort;
+  if (!match) return false;
+  if (match.range) return match.range.start <= port && port <= match.range.end;
+  return match.number === port;
+}
+
+/** Undefined: no policy isolates the pod. */
+function networkPolicies(policies: readonly PolicyManifest[], packet: Packet): Answer | undefined {
+  const { direction, destination, protocol, port } = packet;
+  const [judged, peer] = ends(packet);
+  const applying = policies
+    .filter(
+      ({ metadata, spec }) =>
+        judged.pod !== undefined &&
+        metadata.namespace === judged.pod.namespace &&
+        matches(spec.podSelector, judged.pod.labels) &&
+        typesOf(spec).includes(direction),
+    )
+    .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1));
+  if (applying.length === 0) return undefined;
+  for (const policy of applying) {
     const rules =
       direction === 'ingress'
         ? (policy.spec.ingress ?? []).map((rule) => ({ peers: rule.from, ports: rule.ports }))
         : (policy.spec.egress ?? []).map((rule) => ({ peers: rule.to, ports: rule.ports }));
-    return rules.some(
+    const rule = rules.findIndex(
       ({ peers, ports }) =>
         (!peers?.length || peers.some((one) => matchesPeer(one, peer, policy.metadata.namespace))) &&
         (!ports?.length || ports.some((one) => matchesPort(one, destination, protocol, port))),
     );
-  });
-  return {
-    allowed,
-    isolating: applying.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`).sort(),
-  };
+    if (rule >= 0) return { allowed: true, policies: [keyOf(policy)], rule };
+  }
+  return { allowed: false, policies: applying.map(keyOf), rule: null };
 }
+
+const keyOf = ({ metadata }: PolicyManifest) => `NetworkPolicy:${metadata.namespace}/${metadata.name}`;
 
 function typesOf(spec: PolicyManifest['spec']): string[] {
   if (spec.policyTypes?.length) return spec.policyTypes.map((type) => type.toLowerCase());
@@ -98,10 +241,7 @@ function matchesPeer({ podSelector, namespaceSelector, ipBlock }: Peer, party: P
     );
   if (!party.pod) return false;
   const namespaceMatches = namespaceSelector
-    ? matches(namespaceSelector, {
-        ...party.pod.namespaceLabels,
-        'kubernetes.io/metadata.name': party.pod.namespace,
-      })
+    ? matches(namespaceSelector, labelsOfNamespace(party.pod))
     : party.pod.namespace === own;
   return namespaceMatches && matches(podSelector ?? {}, party.pod.labels);
 }

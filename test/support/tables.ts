@@ -1,7 +1,9 @@
 // Real tables in a real memory, filled by the real builder, and read the way the data path reads them.
 import { FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
 import {
+  ENDPOINT_FLAGS,
   ENDPOINT_IDENTITY,
+  ENDPOINT_IS_NODE,
   POLICY_CELL_ALLOW,
   POLICY_CELL_DECISION,
   POLICY_SET_COUNT,
@@ -130,7 +132,8 @@ export class TestTables {
 
   classOf(peer: string): number {
     const endpoint = this.find('endpoint', peer);
-    if (endpoint !== 0) return this.u32(endpoint + ENDPOINT_IDENTITY);
+    if (endpoint !== 0 && !(this.u16(endpoint + ENDPOINT_FLAGS) & ENDPOINT_IS_NODE))
+      return this.u32(endpoint + ENDPOINT_IDENTITY);
     const block = this.find('cidr', peer);
     return block === 0 ? 0 : this.u32(block + PREFIX_TARGET);
   }
