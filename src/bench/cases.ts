@@ -33,8 +33,8 @@ export interface Case {
   readonly quick: boolean;
 }
 
-const userspacePeers: readonly PeerName[] = [];
-const userspaceTarget = (_peer: PeerName): number => 3;
+const userspacePeers = ['openvswitch', 'flannel', 'nebula', 'wireguard'] as const;
+const userspaceTarget = (peer: PeerName): number => (peer === 'wireguard' ? 1.5 : 3);
 const isKernel = (peer: PeerName): boolean => peer === 'kernel' || peer === 'bridge';
 
 export const plainSetting: Setting = { encapsulation: 'geneve', underlay: 'ipv4', underlayOffloads: 'none' };

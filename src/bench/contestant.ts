@@ -2,11 +2,12 @@
 import { LabError } from '../lab/outcome.ts';
 import { ping } from '../lab/traffic.ts';
 import type { Setting } from './cases.ts';
+import type { Ground } from './ground.ts';
 import type { BenchNodes } from './nodes.ts';
 import type { Path } from './traffic.ts';
 
 export type ContestantName = 'overweft' | PeerName;
-export type PeerName = 'kernel' | 'bridge';
+export type PeerName = 'kernel' | 'bridge' | 'openvswitch' | 'flannel' | 'nebula' | 'wireguard';
 
 /** Somebody whom Overweft is measured against. */
 export interface Peer {
@@ -18,19 +19,16 @@ export interface Peer {
   readonly version: () => Promise<string | null>;
   /** What gets it. */
   readonly obtain: string;
-  /**
-   * Connects the pods of two nodes.
-   * @param stack takes what must be ended before the namespaces are gone
-   */
-  readonly connect: (nodes: BenchNodes, setting: Setting, stack: AsyncDisposableStack) => Promise<void>;
+  /** Connects the pods of two nodes, over IPv4 at least. */
+  readonly connect: (nodes: BenchNodes, setting: Setting, ground: Ground) => Promise<void>;
 }
 
 /** @throws LabError where the receiver does not answer within some seconds */
-export async function untilReachable(title: string, { from, address }: Path): Promise<void> {
-  const attempts = 10;
-  for (let attempt = 0; attempt < attempts; attempt++) {
+export async function untilReachable({ from, address }: Path): Promise<void> {
+  const deadline = Date.now() + 8000;
+  do {
     if ((await ping(from, address)) !== null) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-  throw new LabError(`${title}: no reply to ping from ${address}`);
+  } while (Date.now() < deadline);
+  throw new LabError(`no reply to ping from ${address}`);
 }

@@ -6,7 +6,9 @@
  * A pod hangs on its node by a veth with its default offloads, which the node routes.
  */
 
+import { run } from '../host/command.ts';
 import { ipBatch } from '../host/iproute.ts';
+import { inside, netnsFile } from '../host/netns.ts';
 import { joinUnderlay } from '../lab/network.ts';
 import type { UnderlayOffloads } from '../lab/plan.ts';
 
@@ -42,4 +44,27 @@ export async function benchNodes(
     offloads,
   );
   return nodes;
+}
+
+/** Routes a pod by its node, for contestants that carry IPv4 between nodes. */
+export async function routedPod({ netns, podNetns, pod }: BenchNode, mtu: number): Promise<void> {
+  await ipBatch([`link add pod0 netns ${netns} type veth peer name eth0 netns ${podNetns}`]);
+  await ipBatch(
+    [
+      'link set pod0 addrgenmode none up',
+      'address add 169.254.1.1/32 dev pod0',
+      `route add ${pod[0]}/32 dev pod0`,
+    ],
+    { netns: netnsFile(netns) },
+  );
+  await run(...inside(netnsFile(netns), 'sysctl', ['-qw', 'net.ipv4.ip_forward=1']));
+  await ipBatch(
+    [
+      `link set eth0 mtu ${mtu} addrgenmode none up`,
+      `address add ${pod[0]}/32 dev eth0`,
+      'route add 169.254.1.1/32 dev eth0',
+      'route add default via 169.254.1.1 dev eth0',
+    ],
+    { netns: netnsFile(podNetns) },
+  );
 }

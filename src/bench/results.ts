@@ -2,7 +2,7 @@
 import { cpus, release, totalmem } from 'node:os';
 import type { Figure } from './cases.ts';
 import type { ContestantName, PeerName } from './contestant.ts';
-import { peers } from './peers.ts';
+import { peers } from './peers/all.ts';
 import type { RunResult, Taken } from './session.ts';
 import { type Interval, median, medianInterval, meets } from './statistics.ts';
 

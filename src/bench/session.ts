@@ -7,9 +7,10 @@ import type { LabDescription } from '../lab/state.ts';
 import { bringUp } from '../lab/up.ts';
 import { type Case, plainSetting, type Setting } from './cases.ts';
 import { type ContestantName, type PeerName, untilReachable } from './contestant.ts';
+import { type Ground, ground } from './ground.ts';
 import { type Idle, watchIdle } from './idle.ts';
 import { benchNodes } from './nodes.ts';
-import { peers } from './peers.ts';
+import { peers } from './peers/all.ts';
 import type { Path } from './traffic.ts';
 
 export interface RunOptions {
@@ -63,22 +64,20 @@ export async function runBench(
   let idle: Idle | null = null;
   for (const group of bySetting(options)) {
     stop.throwIfAborted();
-    await using stack = new AsyncDisposableStack();
-    // Deferred before anything is there: a lab that is left half-way is taken down too.
-    stack.defer(async () => void (await takeDown()));
     const { setting } = group;
     watcher.step(`lab: ${describe(setting)}`);
     const lab = await bringUp({ ...setting, nodes: 2, podsPerNode: 2 }, program, () => {}, stop);
+    await using stack = new AsyncDisposableStack();
+    stack.defer(async () => void (await takeDown()));
     if (options.idle && idle === null) {
       watcher.step('idle daemons');
       idle = await watchIdle(lab.nodes.map(({ pid }) => pid));
     }
     const wanted = new Set(group.cases.flatMap((one) => one.peers).filter((name) => !missing.has(name)));
-    const paths = await connect([...wanted], setting, stack, missing);
+    const paths = await connect([...wanted], setting, stack.use(ground()), missing);
     for (const one of group.cases) {
-      taken.push(
-        await measure(one, { ...overweft(lab, one.way), ...paths }, options.pairs, watcher, stop, missing),
-      );
+      const rounds = { pairs: options.pairs, watcher, stop, missing };
+      taken.push(await measure(one, { ...overweft(lab, one.way), ...paths }, rounds));
     }
   }
   return { taken, idle, versions, missing };
@@ -110,32 +109,32 @@ function overweft({ pods }: LabDescription, way: Case['way']): Paths {
 async function connect(
   names: readonly PeerName[],
   setting: Setting,
-  stack: AsyncDisposableStack,
+  ground: Ground,
   missing: Map<PeerName, string>,
 ): Promise<Paths> {
   const paths: Paths = {};
   for (const [index, name] of names.entries()) {
     try {
       const nodes = await benchNodes(name, index + 1, setting.underlayOffloads);
-      await peers[name].connect(nodes, setting, stack);
+      await peers[name].connect(nodes, setting, ground);
       const path = { from: nodes[0].podNetns, to: nodes[1].podNetns, address: nodes[1].pod[0] };
-      await untilReachable(peers[name].title, path);
+      await untilReachable(path);
       paths[name] = path;
     } catch (error) {
-      missing.set(name, (error as Error).message);
+      missing.set(name, [(error as Error).message, ground.logs()].join('\n').trim());
     }
   }
   return paths;
 }
 
-async function measure(
-  one: Case,
-  paths: Paths,
-  pairs: number,
-  watcher: Watcher,
-  stop: AbortSignal,
-  missing: Map<PeerName, string>,
-): Promise<Taken> {
+interface Rounds {
+  readonly pairs: number;
+  readonly watcher: Watcher;
+  readonly stop: AbortSignal;
+  readonly missing: Map<PeerName, string>;
+}
+
+async function measure(one: Case, paths: Paths, { pairs, watcher, stop, missing }: Rounds): Promise<Taken> {
   const names: ContestantName[] = [
     'overweft',
     ...one.peers.filter((name) => paths[name] && !missing.has(name)),

@@ -1,5 +1,5 @@
 /** Results as lines for a terminal. */
-import { peers } from './peers.ts';
+import { peers } from './peers/all.ts';
 import type { BenchResult, Comparison, FigureResult, IdleResult } from './results.ts';
 import type { Interval } from './statistics.ts';
 

@@ -8,9 +8,9 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { kernelVxlan } from '../../src/bench/kernel-vxlan.ts';
+import { kernelVxlan } from '../../src/bench/peers/kernel-vxlan.ts';
 import { ping, trafficIn } from '../../src/lab/traffic.ts';
-import { openVswitch } from '../netns/interop/open-vswitch.ts';
+import { openVswitchEnd } from '../netns/interop/open-vswitch.ts';
 import { type Family, names, twoEnds } from '../netns/interop/setup.ts';
 import { far, near, podMTU, vni } from '../netns/interop/topology.ts';
 import { program } from './overweft-node.ts';
@@ -100,9 +100,7 @@ for (const family of [4, 6] as const satisfies Family[]) {
     await recorded(`kernel-vxlan-ipv${family}`, names.node, 'under0', () => talk(...ends));
   }
   for (const tunnel of ['geneve', 'vxlan'] as const) {
-    await using _ = await twoEnds(tunnel, family, false, () =>
-      openVswitch(names.peer, names.far, tunnel, family),
-    );
+    await using _ = await twoEnds(tunnel, family, false, () => openVswitchEnd(tunnel, family));
     await recorded(`open-vswitch-${tunnel}-ipv${family}`, names.node, 'under0', () => talk(...ends));
   }
 }

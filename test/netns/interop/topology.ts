@@ -6,7 +6,7 @@
  *
  * Both sides name their router by a MAC that the other side is configured with.
  */
-import type { TunnelEnd } from '../../../src/bench/kernel-vxlan.ts';
+import type { TunnelEnd } from '../../../src/bench/peers/kernel-vxlan.ts';
 import { must } from '../../support/run.ts';
 
 export const near: TunnelEnd = {
@@ -28,7 +28,7 @@ export const vni = 4711;
 export const podMTU = { 4: 1450, 6: 1430 } as const;
 
 /** Runs lines of `ip` inside a network namespace. */
-export const ip = (netns: string, ...lines: string[]): Promise<string> =>
+const ip = (netns: string, ...lines: string[]): Promise<string> =>
   must('ip', ['-n', netns, '-batch', '-'], { input: `${lines.join('\n')}\n` });
 
 /** The underlay between two namespaces; the second end gets its addresses only where it is to have them. */
@@ -61,7 +61,7 @@ export async function joinUnderlay(
 }
 
 /** Lines that give a link its IPv4 /24 and IPv6 /64. */
-export const addresses = ([four, six]: readonly [string, string], link: string): string[] => [
+const addresses = ([four, six]: readonly [string, string], link: string): string[] => [
   `address add ${four}/24 dev ${link}`,
   `address add ${six}/64 dev ${link} nodad`,
 ];

@@ -1,12 +1,12 @@
 // Overweft beside foreign tunnel ends, end to end: real sockets in pods on both sides.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { kernelVxlan } from '../../../src/bench/kernel-vxlan.ts';
+import { kernelVxlan } from '../../../src/bench/peers/kernel-vxlan.ts';
 import type { Datagrams } from '../../../src/lab/agent.ts';
 import { ping, type Traffic, trafficIn } from '../../../src/lab/traffic.ts';
 import { command, describeWith, root, tun } from '../../support/requires.ts';
 import { must } from '../../support/run.ts';
-import { openVswitch } from './open-vswitch.ts';
+import { openVswitchEnd } from './open-vswitch.ts';
 import { type Family, names, twoEnds } from './setup.ts';
 import { far, near, podMTU, vni } from './topology.ts';
 
@@ -30,7 +30,7 @@ const foreignEnds = [
   ...(['geneve', 'vxlan'] as const).map((tunnel) => ({
     name: `Open vSwitch ${tunnel.toUpperCase()}`,
     needs: [command('ovs-vswitchd'), command('ethtool')],
-    make: (family: Family) => openVswitch(names.peer, names.far, tunnel, family),
+    make: (family: Family) => openVswitchEnd(tunnel, family),
     encapsulation: tunnel,
     kernelUnderlay: false,
   })),

@@ -1,8 +1,8 @@
 /** Two pods on one node, joined by the kernel: a Linux bridge with a veth for each. */
 import { release } from 'node:os';
-import { ipBatch } from '../host/iproute.ts';
-import { netnsFile } from '../host/netns.ts';
-import type { Peer } from './contestant.ts';
+import { ipBatch } from '../../host/iproute.ts';
+import { netnsFile } from '../../host/netns.ts';
+import type { Peer } from '../contestant.ts';
 
 export const linuxBridge: Peer = {
   title: 'Linux bridge with veths',

@@ -1,11 +1,11 @@
 /** Linux's own VXLAN device between two nodes: routed, with static entries, as flannel sets it up. */
 
 import { release } from 'node:os';
-import { run } from '../host/command.ts';
-import { ipBatch } from '../host/iproute.ts';
-import { inside, netnsFile } from '../host/netns.ts';
-import type { Peer } from './contestant.ts';
-import type { BenchNode } from './nodes.ts';
+import { run } from '../../host/command.ts';
+import { ipBatch } from '../../host/iproute.ts';
+import { inside, netnsFile } from '../../host/netns.ts';
+import type { Peer } from '../contestant.ts';
+import type { BenchNode } from '../nodes.ts';
 
 /** One end of a tunnel. */
 export interface TunnelEnd {
