@@ -195,8 +195,8 @@ export const SOCKET_IPIP6_6: u32 = 5;
 
 // ---- port: a TAP of this node --------------------------------------------------------------------------
 //
-//      0     1      2     4       10     12       16        20      24        64
-//      ├kind ┼flags ┼ mtu ┼ MAC ──┼(zero)┼ egress ┼ ingress ┼ owner ┼ (zero) ─┤
+//      0     1      2     4       10     12       16        20       24        64
+//      ├kind ┼flags ┼ mtu ┼ MAC ──┼(zero)┼ egress ┼ ingress ┼ to node ┼ (zero) ─┤
 //
 export const PORT_SIZE: u32 = 64;
 /** u8: PORT_POD … ; 0: no port. */
@@ -207,10 +207,12 @@ export const PORT_FLAGS: u32 = 1;
 export const PORT_MTU: u32 = 2;
 /** 6 bytes: MAC of the interface. */
 export const PORT_MAC: u32 = 4;
-/** u32: policy set for what the pod sends, absolute; 0: not isolated. */
+/** u32: policy set for what the pod sends, absolute; 0: no policy applies. */
 export const PORT_EGRESS_SET: u32 = 12;
-/** u32: policy set for what the pod receives, absolute; 0: not isolated. */
+/** u32: policy set for what the pod receives, absolute; 0: no policy applies. */
 export const PORT_INGRESS_SET: u32 = 16;
+/** u32: policy set for what the pod sends to its own node, absolute; 0: no policy applies. */
+export const PORT_NODE_SET: u32 = 20;
 
 export const PORT_POD: u32 = 1;
 /** The node's own processes. */
@@ -221,7 +223,7 @@ export const PORT_FORWARD: u32 = 3;
 /** The pod's policies are not known yet: nothing passes but ARP and ND. */
 export const PORT_IS_PENDING: u32 = 0x1;
 
-// ---- policy set: what one isolated pod may do in one direction --------------------------------------------
+// ---- policy set: what a pod under policies may do in one direction --------------------------------------------
 //
 //     protocol, port ──► map page ──► port class ─┐
 //     peer address ──► identity or CIDR class ──► row ──► cell: allow bit, decision

@@ -29,6 +29,7 @@ import {
   PORT_INGRESS_SET,
   PORT_IS_PENDING,
   PORT_KIND,
+  PORT_NODE_SET,
   PORT_POD,
   PREFIX_TARGET,
 } from '../layout/tables';
@@ -71,15 +72,15 @@ function judge(packet: Packet, untracked: bool): void {
   const port = forward ? packet.dport() : packet.sport();
   const protocol = packet.protocol();
   let cell: u32 = POLICY_CELL_ALLOW;
-  const egress = setOf(originator, PORT_EGRESS_SET);
+  // What a pod and its own node say to each other no NetworkPolicy judges, and what a pod says to itself no policy.
+  const egress = setOf(originator, isOwnNode(responder) ? PORT_NODE_SET : PORT_EGRESS_SET);
   const ingress = setOf(responder, PORT_INGRESS_SET);
   if ((egress !== 0 || ingress !== 0) && needsPorts(packet)) {
     packet.setVerdict(Verdict.FragmentWithoutFirst);
     return;
   }
-  // Traffic between a pod and its own node always passes, and so does what a pod sends to itself.
   const isHairpin = isSamePort(originator, responder);
-  if (egress !== 0 && !isHairpin && !isOwnNode(responder)) {
+  if (egress !== 0 && !isHairpin) {
     cell = policyCell(egress, classOf(responder, responderAddress), protocol, port);
     if (!(cell & POLICY_CELL_ALLOW)) packet.setVerdict(Verdict.PolicyEgress);
   }
@@ -106,7 +107,7 @@ function needsPorts(packet: Packet): bool {
   return protocol === PROTOCOL_TCP || protocol === PROTOCOL_UDP || protocol === PROTOCOL_SCTP;
 }
 
-/** Policy set of a local pod, 0: not isolated in that direction, or not of this node. */
+/** Policy set of a local pod, 0: no policy applies to it there, or it is not of this node. */
 function setOf(endpoint: usize, direction: u32): usize {
   if (endpoint === 0) return 0;
   const row = portRow(area, <u32>load<u16>(endpoint, ENDPOINT_PORT));

@@ -22,6 +22,7 @@ import {
   PORT_MAC,
   PORT_MTU,
   PORT_NODE,
+  PORT_NODE_SET,
   PORT_POD,
   ROUTE_EMPTY,
   ROUTE_NONE,
@@ -316,6 +317,7 @@ class TableWriter {
       this.#bytes(row + PORT_MAC, port.mac);
       this.#u32(row + PORT_EGRESS_SET, set(pod?.egress));
       this.#u32(row + PORT_INGRESS_SET, set(pod?.ingress));
+      this.#u32(row + PORT_NODE_SET, set(pod?.toNode));
     }
     return this.#memory.view.getUint32(this.#area + TABLES_FREE, true) - before;
   }

@@ -3,9 +3,9 @@ import { POLICY_CELL_ALLOW } from '../../asm/layout/tables.ts';
 import type { Cluster, Pod } from '../control/cluster.ts';
 import type { Address } from '../net/address.ts';
 import { classify, nameKey, type PolicyClass, Terms } from './classes.ts';
-import type { CompiledPolicy, Decision, Direction, PolicySet } from './compiled.ts';
+import type { CompiledPolicy, Decision, Direction, PolicySet, Traffic } from './compiled.ts';
 import { classifyPorts, Pages, type Representative } from './ports.ts';
-import { applying, decide, orderOf, type PortTerm, policiesFor, type Rule } from './rules.ts';
+import { applying, decide, orderOf, orderToNode, type PortTerm, policiesFor, type Rule } from './rules.ts';
 
 export interface PolicyInput {
   readonly cluster: Cluster;
@@ -17,17 +17,24 @@ export interface PolicyInput {
 
 export function compilePolicy({ cluster, node, others }: PolicyInput): CompiledPolicy {
   const local = cluster.pods.filter((pod) => pod.node === node);
-  const groups = [...group(local, cluster, 'ingress'), ...group(local, cluster, 'egress')];
-  const rulesOf = (direction?: Direction) =>
-    groups.filter((one) => !direction || one.direction === direction).flatMap(({ rules }) => rules);
-  const { classes, identities, blocks } = classify(cluster, others, new Terms(rulesOf(), rulesOf('egress')));
+  const groups = (['ingress', 'egress', 'toNode'] as const).flatMap((traffic) =>
+    group(local, cluster, traffic),
+  );
+  const rules = groups.flatMap((one) => one.rules);
+  const egress = groups.filter(({ direction }) => direction === 'egress').flatMap((one) => one.rules);
+  const { classes, identities, blocks } = classify(cluster, others, new Terms(rules, egress));
 
   const tables = new SharedTables();
   const sets = groups.map((one) => setOf(one, classes, tables));
-  const setIndex = (pod: Pod, direction: Direction) => {
-    const index = groups.findIndex((one) => one.direction === direction && one.pods.has(pod.key));
+  const setIndex = (pod: Pod, traffic: Traffic) => {
+    const index = groups.findIndex((one) => one.traffic === traffic && one.pods.has(pod.key));
     return index < 0 ? undefined : index;
   };
+  const indexes = (pod: Pod) => ({
+    ingress: setIndex(pod, 'ingress'),
+    egress: setIndex(pod, 'egress'),
+    toNode: setIndex(pod, 'toNode'),
+  });
   return {
     classes: classes.length,
     identities,
@@ -35,34 +42,34 @@ export function compilePolicy({ cluster, node, others }: PolicyInput): CompiledP
     rows: tables.rows,
     pages: tables.pages.list,
     sets,
-    pods: new Map(
-      local.map((pod) => [pod.key, { ingress: setIndex(pod, 'ingress'), egress: setIndex(pod, 'egress') }]),
-    ),
+    pods: new Map(local.map((pod) => [pod.key, indexes(pod)])),
     decisions: tables.decisions,
   };
 }
 
-/** Local pods for which the same rules hold in one direction. */
+/** Local pods for which the same rules hold. */
 interface Group {
+  readonly traffic: Traffic;
   readonly direction: Direction;
   readonly pods: ReadonlySet<string>;
   /** In the order in which they are asked. */
   readonly rules: readonly Rule[];
 }
 
-function group(local: readonly Pod[], cluster: Cluster, direction: Direction): Group[] {
+function group(local: readonly Pod[], cluster: Cluster, traffic: Traffic): Group[] {
+  const direction = traffic === 'ingress' ? 'ingress' : 'egress';
   const policies = policiesFor(cluster, direction);
   const groups = new Map<string, Group & { readonly pods: Set<string> }>();
   for (const pod of local) {
     const asked = applying(policies, pod, cluster.namespaces);
-    if (asked.length === 0) continue;
-    const written = orderOf(asked);
+    const written = traffic === 'toNode' ? orderToNode(asked) : orderOf(asked);
+    if (written.length === 0) continue;
     // For ingress a port name means what the pod itself calls so.
     const rules = direction === 'ingress' ? written.map((rule) => resolved(rule, pod)) : written;
     const key = JSON.stringify([asked.map((policy) => policy.key), rules.map(({ ports }) => ports ?? null)]);
     const known = groups.get(key);
     if (known) known.pods.add(pod.key);
-    else groups.set(key, { direction, pods: new Set([pod.key]), rules });
+    else groups.set(key, { traffic, direction, pods: new Set([pod.key]), rules });
   }
   return [...groups.values()];
 }

@@ -11,6 +11,9 @@ import type { Prefix } from '../net/prefix.ts';
 
 export type Direction = 'ingress' | 'egress';
 
+/** What is judged by a set of its own: a direction, and what a pod sends to its own node. */
+export type Traffic = Direction | 'toNode';
+
 /** Where a rule comes from: ClusterNetworkPolicies stand before and behind NetworkPolicies. */
 export type Tier = 'admin' | 'namespaced' | 'baseline';
 
@@ -57,10 +60,7 @@ export interface CompiledPolicy {
   readonly pages: readonly Uint16Array[];
   readonly sets: readonly PolicySet[];
   /** Indexes into `sets` for each local pod; undefined where no policy applies. */
-  readonly pods: ReadonlyMap<
-    string,
-    { readonly ingress: number | undefined; readonly egress: number | undefined }
-  >;
+  readonly pods: ReadonlyMap<string, Readonly<Record<Traffic, number | undefined>>>;
   /** Entry 0 is never used. */
   readonly decisions: readonly (Decision | undefined)[];
 }

@@ -11,6 +11,7 @@ import {
   POLICY_CELL_DECISION,
   PORT_EGRESS_SET,
   PORT_INGRESS_SET,
+  PORT_NODE_SET,
   PREFIX_TARGET,
 } from '../../asm/layout/tables.ts';
 import type { Cluster } from '../control/cluster.ts';
@@ -19,7 +20,7 @@ import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
 import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
 import { fillTables } from '../dataplane/tables.ts';
 import type { Address } from '../net/address.ts';
-import type { CompiledPolicy, Decision, Direction } from './compiled.ts';
+import type { CompiledPolicy, Decision, Traffic } from './compiled.ts';
 import { standIn } from './stand-in.ts';
 
 interface MatcherExports extends ControlExports {
@@ -32,6 +33,12 @@ const MTU = 1500;
 const ADDRESS_BYTES = 16;
 
 let module: WebAssembly.Module | undefined;
+
+const sets: Readonly<Record<Traffic, number>> = {
+  ingress: PORT_INGRESS_SET,
+  egress: PORT_EGRESS_SET,
+  toNode: PORT_NODE_SET,
+};
 
 export class Matcher {
   /** How many pods one matcher can judge: fewer than there are ports, so that decisions stay few enough to number. */
@@ -73,21 +80,16 @@ export class Matcher {
 
   /**
    * @param pod one of the keys
+   * @param traffic toNode: egress to the node on which the pod runs
    * @param protocol number in the IP header
    * @param port of the destination, 0 where the protocol has none
    * @returns undefined where no policy applies to the pod in that direction
    */
-  match(
-    pod: string,
-    direction: Direction,
-    peer: Address,
-    protocol: number,
-    port: number,
-  ): Decision | undefined {
+  match(pod: string, traffic: Traffic, peer: Address, protocol: number, port: number): Decision | undefined {
     const slot = this.#slots.get(pod);
     if (slot === undefined) throw new TypeError(`pod ${pod} is none of those to judge`);
     const row = this.#wasm.portRow(this.#area, slot) >>> 0;
-    const set = this.#u32(row + (direction === 'egress' ? PORT_EGRESS_SET : PORT_INGRESS_SET));
+    const set = this.#u32(row + sets[traffic]);
     if (set === 0) return undefined;
     const cell = this.#wasm.policyCell(set, this.#classOf(peer), protocol, port);
     const decision = this.#decisions[cell & POLICY_CELL_DECISION];

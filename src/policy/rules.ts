@@ -126,6 +126,14 @@ export function orderOf(policies: readonly DirectedPolicy[]): Rule[] {
   return [...rules('admin'), ...rules('namespaced'), ...defaultDeny(isolating), ...rules('baseline')];
 }
 
+/** The same for what the pod sends to its own node, which every NetworkPolicy admits. */
+export function orderToNode(policies: readonly DirectedPolicy[]): Rule[] {
+  const isIsolated = policies.some(({ tier }) => tier === 'namespaced');
+  return policies
+    .filter(({ tier }) => tier === 'admin' || (tier === 'baseline' && !isIsolated))
+    .flatMap(({ rules }) => rules);
+}
+
 function defaultDeny(policies: readonly string[]): Rule[] {
   if (policies.length === 0) return [];
   const any = { peers: undefined, ports: undefined };

@@ -146,18 +146,21 @@ function* batches(probes: readonly Probe[]): Generator<{ batch: Probe[]; pods: S
 function judge(matcher: Matcher, probe: Probe, direction: Direction): DirectionVerdict {
   const { from, to, protocol, port } = probe;
   const [judged, peer] = direction === 'egress' ? [from, to] : [to, from];
-  const untouched = untouchedByPolicy(judged, peer);
+  const untouched = untouchedByPolicy(judged, peer, direction);
   if (untouched || !judged.pod) return untouched ?? passed('not-a-pod');
   const number = protocol === 'ICMP' ? icmp[peer.address.family] : protocols[protocol];
-  return decidedBy(matcher.match(judged.pod.key, direction, peer.address, number, port ?? 0));
+  const toNode = direction === 'egress' && isOwnNode(judged.pod, peer);
+  const traffic = toNode ? 'toNode' : direction;
+  const said = decidedBy(matcher.match(judged.pod.key, traffic, peer.address, number, port ?? 0));
+  return toNode && said.rule === null ? passed('own-node') : said;
 }
 
 /** What is said of a direction that policies do not judge, whatever they are. */
-function untouchedByPolicy(judged: End, peer: End): DirectionVerdict | undefined {
+function untouchedByPolicy(judged: End, peer: End, direction: Direction): DirectionVerdict | undefined {
   const { pod } = judged;
   if (!pod) return passed(judged.isHostNetwork ? 'host-network' : 'not-a-pod');
   if (peer.pod?.key === pod.key) return passed('hairpin');
-  if (isOwnNode(pod, peer)) return passed('own-node');
+  if (direction === 'ingress' && isOwnNode(pod, peer)) return passed('own-node');
   return undefined;
 }
 
@@ -202,7 +205,7 @@ function directionText(
     'not-isolated': `no policy isolates ${end}`,
     'not-a-pod': `${end} is no pod`,
     'host-network': `${end} is on the network of its node`,
-    'own-node': 'a pod and its own node always reach each other',
+    'own-node': 'no NetworkPolicy comes between a pod and its own node',
     hairpin: 'a pod always reaches itself',
   };
   return `${verdict.padEnd(5)}  ${texts[reason]} (${reason})`;

@@ -95,6 +95,7 @@ import {
   PORT_KIND,
   PORT_MAC,
   PORT_MTU,
+  PORT_NODE_SET,
   STAT_COUNT,
   STAT_RECEIVED,
   TABLES_GATEWAY4,
@@ -199,6 +200,8 @@ export interface PortSpec {
   readonly flags?: number;
   readonly egress?: PolicySpec;
   readonly ingress?: PolicySpec;
+  /** Egress to its own node. */
+  readonly toNode?: PolicySpec;
 }
 
 export interface Tables {
@@ -411,6 +414,7 @@ export class TestNode {
       this.bytes.set(macBytes(port.mac), row + PORT_MAC);
       this.#u32(row + PORT_EGRESS_SET, port.egress ? this.#writeSet(port.egress) : 0);
       this.#u32(row + PORT_INGRESS_SET, port.ingress ? this.#writeSet(port.ingress) : 0);
+      this.#u32(row + PORT_NODE_SET, port.toNode ? this.#writeSet(port.toNode) : 0);
     }
   }
 

@@ -126,6 +126,36 @@ describe('tiers of policies', () => {
   });
 });
 
+describe('what a pod and its own node say to each other', () => {
+  const toNode = { to: '192.0.2.1' };
+  const nodes = { to: [{ nodes: {} }] };
+  it.each<[string, object[], string]>([
+    ['no NetworkPolicy denies', [isolated], 'allow own-node'],
+    ['an Admin tier may deny', [admin(deny(nodes)), open], 'deny rule'],
+    ['an Admin tier may pass on to NetworkPolicy', [admin(pass(nodes)), isolated], 'allow own-node'],
+    [
+      'an Admin tier may pass on to the Baseline tier',
+      [admin(pass(nodes)), baseline(deny(nodes))],
+      'deny rule',
+    ],
+    ['a Baseline tier may deny', [baseline(deny(nodes))], 'deny rule'],
+    ['a Baseline tier stands behind NetworkPolicy', [baseline(deny(nodes)), isolated], 'allow own-node'],
+    ['what fails closed denies', [admin(deny({ to: [{ services: {} }] }))], 'deny rule'],
+  ])('%s', (_, policies, wanted) => {
+    const { verdict, reason } = egress(policies, toNode) ?? {};
+    expect(`${verdict} ${reason}`).toBe(wanted);
+  });
+
+  it('always reaches the pod', () => {
+    const shut = admin({ ingress: [{ action: 'Deny', from: [{ services: {} }] }] });
+    const answers = explain(
+      [...cluster, shut],
+      ['192.0.2.1', '192.0.2.2'].map((from) => ({ ...question, from, to: 'a/one' })),
+    );
+    expect(answers.map(({ ingress }) => ingress.reason)).toEqual(['own-node', 'rule']);
+  });
+});
+
 describe('peers of ClusterNetworkPolicies', () => {
   it.each<[string, object, Partial<Question>, string]>([
     ['namespaces', { to: [{ namespaces: named('b') }] }, {}, 'deny'],

@@ -183,6 +183,23 @@ describe.each(families)('the own node, IPv%i', (family) => {
     ).toBe('Forward');
   });
 
+  it('is judged by its own set where a pod sends to it', () => {
+    const node = nodeOf(1, {
+      cidrs: [{ prefix: `${own}/${family === 4 ? 32 : 128}`, policyClass: 1 }],
+      ports: { 2: { toNode: { rows: [[allow(6)], [deny(7)]] } } },
+    });
+    expect(send(node, udpPacket({ src: pod(family, 1, 2), dst: own }, {}))).toBe('PolicyEgress');
+    expect(node.decisionCounter(7)).toBe(1);
+    expect(send(node, udpPacket({ src: pod(family, 1, 2), dst: underlay(family, 2) }, {}))).toBe('Forward');
+    expect(send(node, udpPacket({ src: own, dst: pod(family, 1, 2) }, { sport: 1, dport: 2 }), 0)).toBe(
+      'Forward',
+    );
+    // The answer belongs to the node's question.
+    expect(send(node, udpPacket({ src: pod(family, 1, 2), dst: own }, { sport: 2, dport: 1 }))).toBe(
+      'Forward',
+    );
+  });
+
   it('is not another node: its address is judged as a block (18)', () => {
     const node = nodeOf(1, both);
     expect(receive(node, udpPacket({ src: underlay(family, 2), dst: pod(family, 1, 2) }, {}))).toBe(
