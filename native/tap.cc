@@ -76,11 +76,15 @@ napi_value openTap(Environment& environment, const Arguments& arguments) {
   std::string name = options.string("name");
   requireInterfaceName("openTap", name);
   bool persist = options.boolean("persist", false);
+  bool exclusive = options.boolean("exclusive", false);
   int vnetHeader = static_cast<int>(options.optionalNumber("vnetHeader").value_or(abi::VNET_HEADER));
   TapOffloads offloads = wantedOffloads(options);
 
   UniqueFd fd;
-  inNetworkNamespace(options.optionalString("netns"), [&] { fd = openTapQueue(name); });
+  inNetworkNamespace(options.optionalString("netns"), [&] {
+    if (exclusive && if_nametoindex(name.c_str()) != 0) throwErrno(EEXIST, "if_nametoindex", name);
+    fd = openTapQueue(name);
+  });
   if (ioctl(fd.get(), TUNSETVNETHDRSZ, &vnetHeader) != 0) throwErrno("ioctl(TUNSETVNETHDRSZ)", name);
   offloads = negotiate(fd.get(), offloads, name);
   if (persist && ioctl(fd.get(), TUNSETPERSIST, 1) != 0) throwErrno("ioctl(TUNSETPERSIST)", name);

@@ -108,6 +108,13 @@ const offloads = z.strictObject({
   coalesce: offload,
 });
 
+const cni = z.strictObject({
+  /** A pod that the store does not know: refused until it does, or a pod without labels where nobody describes pods. */
+  unknownPods: z.enum(['refuse', 'admit']).default('refuse'),
+  /** Seconds for which a released address is not handed out again. */
+  quarantine: seconds(0, 86_400).default(30),
+});
+
 const liveness = z.strictObject({
   enabled: z.boolean().default(true),
   /** Seconds. */
@@ -143,6 +150,7 @@ export const configSchema = z.strictObject({
   offloads: offloads.prefault({}),
   liveness: liveness.prefault({}),
   pathMTU: pathMTU.prefault({}),
+  cni: cni.prefault({}),
   /** Unix socket of the API. */
   api: z.strictObject({ socket: pathField.optional() }).prefault({}),
   /** Additional TCP listener for /metrics. */

@@ -37,6 +37,25 @@ export interface Pod {
   readonly namedPorts: readonly NamedPort[];
 }
 
+/** A pod that a container runtime has attached on this node. */
+export interface AttachedPod {
+  readonly namespace: string;
+  readonly name: string;
+  /** Of the Pod object that the runtime meant, where it said so. */
+  readonly uid: string | undefined;
+  readonly node: string;
+  /** What the pod has, whatever its object says yet. */
+  readonly addresses: readonly Address[];
+}
+
+/** What this node knows of its pods beside the store. */
+export interface Attached {
+  /** Of several for one pod the last counts: the others are being taken away. */
+  readonly pods: readonly AttachedPod[];
+  /** A pod without an object is one without labels; otherwise it is none until its object comes. */
+  readonly admitUnknown: boolean;
+}
+
 interface ClusterNode {
   readonly name: string;
   readonly labels: Labels;
@@ -61,12 +80,24 @@ export interface Cluster {
   readonly warnings: readonly string[];
 }
 
-export function clusterOf(objects: Objects): Cluster {
+export function clusterOf(
+  objects: Objects,
+  { pods: attached, admitUnknown }: Attached = { pods: [], admitUnknown: false },
+): Cluster {
   const warnings: string[] = [];
+  const attachments = new Map(attached.map((one) => [`${one.namespace}/${one.name}`, one]));
+  const known = new Set(objects.pods.map(keyOf));
+  const unknown = admitUnknown ? [...attachments].filter(([key]) => !known.has(key)) : [];
   return {
     nodes: objects.nodes.map(nodeOf),
-    pods: livePods(objects.pods, warnings),
-    namespaces: namespacesOf(objects),
+    pods: [
+      ...livePods(objects.pods, attachments, warnings),
+      ...unknown.map(([key, pod]): Pod => ({ ...pod, key, labels: {}, namedPorts: [] })),
+    ].sort((a, b) => compare(a.key, b.key)),
+    namespaces: namespacesOf(
+      objects,
+      unknown.map(([, { namespace }]) => namespace),
+    ),
     policies: [...objects.policies].sort((a, b) => compare(policyKey(a), policyKey(b))),
     clusterPolicies: clusterPoliciesOf(objects, warnings),
     warnings,
@@ -105,15 +136,24 @@ function nodeOf(object: NodeObject): ClusterNode {
   };
 }
 
-function livePods(objects: readonly PodObject[], warnings: string[]): Pod[] {
-  const owners = new Map<string, string>();
+function livePods(
+  objects: readonly PodObject[],
+  attachments: ReadonlyMap<string, AttachedPod>,
+  warnings: string[],
+): Pod[] {
+  // What is attached here has its addresses for certain; objects may be late.
+  const owners = new Map(
+    [...attachments].flatMap(([key, { addresses }]) => addresses.map(({ text }) => [text, key])),
+  );
   // A younger pod owns an address that an older one still names: addresses are reused.
   const youngestFirst = objects
     .filter(isLive)
     .sort((a, b) => compare(created(b), created(a)) || compare(keyOf(a), keyOf(b)));
   const pods = youngestFirst.map((object): Pod => {
     const key = keyOf(object);
-    const addresses = addressesOf(object).filter(({ text }) => {
+    const attached = attachments.get(key);
+    const isAttached = attached !== undefined && isObjectOf(attached, object);
+    const addresses = (isAttached ? attached.addresses : addressesOf(object)).filter(({ text }) => {
       const owner = owners.get(text) ?? key;
       if (owner !== key) warnings.push(`Pod ${key}: address ${text} is taken by pod ${owner}`);
       owners.set(text, owner);
@@ -123,20 +163,36 @@ function livePods(objects: readonly PodObject[], warnings: string[]): Pod[] {
       key,
       namespace: object.metadata.namespace,
       name: object.metadata.name,
-      node: object.spec?.nodeName ?? undefined,
+      node: isAttached ? attached.node : (object.spec?.nodeName ?? undefined),
       labels: object.metadata.labels,
       addresses,
       namedPorts: namedPortsOf(object),
     };
   });
-  return pods.sort((a, b) => compare(a.key, b.key));
+  return pods;
 }
+
+/** What the API server calls a static pod's mirror; kubelet gives runtimes the annotation as the pod's UID. */
+const MIRROR = 'kubernetes.io/config.mirror';
+
+/** Not an earlier or later pod of the same name, nor one that lives elsewhere. */
+function isObjectOf({ uid, node }: Omit<AttachedPod, 'addresses'>, { metadata, spec }: PodObject): boolean {
+  const isSame = (one: string | undefined, other: string | null | undefined) =>
+    !one || !other || one === other;
+  return isSame(uid, metadata.annotations?.[MIRROR] ?? metadata.uid) && isSame(node, spec?.nodeName);
+}
+
+/** The live Pod object that a runtime means. */
+export const objectOf = ({ pods }: Objects, pod: Omit<AttachedPod, 'addresses'>): PodObject | undefined =>
+  pods.find(
+    (object) => keyOf(object) === `${pod.namespace}/${pod.name}` && isLive(object) && isObjectOf(pod, object),
+  );
 
 function isLive({ spec, status }: PodObject): boolean {
   return !spec?.hostNetwork && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
 }
 
-function addressesOf({ status }: PodObject): Address[] {
+export function addressesOf({ status }: PodObject): Address[] {
   const all = status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
   return [...new Map(all.map((address) => [address.text, address])).values()];
 }
@@ -151,13 +207,18 @@ function namedPortsOf({ spec }: PodObject): NamedPort[] {
   );
 }
 
-function namespacesOf({ namespaces, pods, policies }: Objects): Map<string, Labels> {
+function namespacesOf(
+  { namespaces, pods, policies }: Objects,
+  others: readonly string[],
+): Map<string, Labels> {
   const named = (name: string, labels: Labels): [string, Labels] => [
     name,
     { ...labels, 'kubernetes.io/metadata.name': name },
   ];
   return new Map([
-    ...[...pods, ...policies].map(({ metadata }) => named(metadata.namespace, {})),
+    ...[...[...pods, ...policies].map(({ metadata }) => metadata.namespace), ...others].map((name) =>
+      named(name, {}),
+    ),
     ...namespaces.map(({ metadata }) => named(metadata.name, metadata.labels)),
   ]);
 }

@@ -17,6 +17,7 @@ const annotations = z.record(z.string(), z.string()).nullish();
 const metadata = z.looseObject({
   name: nameField,
   namespace: nameField.nullish().transform((name) => name ?? 'default'),
+  uid: z.string().nullish(),
   labels: labels.nullish().transform((map) => map ?? {}),
   annotations,
   creationTimestamp: z.string().nullish(),

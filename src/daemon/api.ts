@@ -3,11 +3,13 @@
  *
  *     PUT    /v1/ports/{namespace}/{pod}   {"netns": PATH, "interface": "eth0"} → returns when the pod is live
  *     DELETE /v1/ports/{namespace}/{pod}   repeatable
+ *     POST   /v1/cni                       a call of the CNI plugin, see src/cni/service.ts
  *     GET    /v1/status  /metrics  /healthz
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
+import type { CniAnswer } from '../cni/service.ts';
 import { nameField } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
 import type { Address } from '../net/address.ts';
@@ -18,13 +20,15 @@ import { PortError } from './ports.ts';
 export interface ApiHandlers {
   attach(place: PortPlace): Promise<object>;
   detach(key: string): Promise<boolean>;
+  cni(call: unknown): Promise<CniAnswer>;
   status(): Promise<object>;
   metrics(): Promise<{ contentType: string; text: string }>;
   /** Undefined when the first tables are live and the workers run; otherwise what is missing. */
   unhealthy(): string | undefined;
 }
 
-const LARGEST_BODY = 65_536;
+/** GC lists every container of the node, twice. */
+const LARGEST_BODY = 1 << 20;
 
 export class Api {
   readonly #handlers: ApiHandlers;
@@ -81,6 +85,10 @@ export class Api {
     const { pathname } = new URL(request.url ?? '/', 'http://daemon');
     if (request.method === 'GET' && pathname === '/v1/status')
       return { status: 200, json: await this.#handlers.status() };
+    if (request.method === 'POST' && pathname === '/v1/cni') {
+      const { status, json, delegate } = await this.#handlers.cni(parseJson(await readBody(request)));
+      return { status, json, headers: delegate === undefined ? {} : { 'overweft-delegate': delegate } };
+    }
     const [, namespace, pod] = /^\/v1\/ports\/([^/]+)\/([^/]+)$/.exec(pathname) ?? [];
     if (namespace === undefined || pod === undefined) return this.#public(request);
     for (const name of [namespace, pod]) {
@@ -118,23 +126,34 @@ export class Api {
 }
 
 type Answer =
-  | { readonly status: number; readonly json: object }
+  | {
+      readonly status: number;
+      /** Undefined: an empty body. */
+      readonly json: object | undefined;
+      readonly headers?: Readonly<Record<string, string>>;
+    }
   | { readonly status: number; readonly contentType: string; readonly text: string };
 
 function send(response: ServerResponse, answer: Answer): void {
-  const json = 'json' in answer;
-  response.writeHead(answer.status, { 'content-type': json ? 'application/json' : answer.contentType });
-  response.end(json ? `${JSON.stringify(answer.json)}\n` : answer.text);
+  if ('json' in answer) {
+    response.writeHead(answer.status, { 'content-type': 'application/json', ...answer.headers });
+    response.end(answer.json && `${JSON.stringify(answer.json)}\n`);
+  } else {
+    response.writeHead(answer.status, { 'content-type': answer.contentType });
+    response.end(answer.text);
+  }
 }
 
-function parseRequest(text: string) {
-  let value: unknown;
+function parseJson(text: string): unknown {
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     throw new PortError(400, `the body is no JSON: ${(error as Error).message}`);
   }
-  const result = portRequest.safeParse(value);
+}
+
+function parseRequest(text: string) {
+  const result = portRequest.safeParse(parseJson(text));
   if (result.success) return result.data;
   throw new PortError(
     400,

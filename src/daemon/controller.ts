@@ -8,7 +8,7 @@
 import type { Logger } from 'pino';
 import { MAX_DECISIONS, MAX_TUNNELS } from '../../asm/layout/memory.ts';
 import type { Config } from '../config/schema.ts';
-import { clusterOf } from '../control/cluster.ts';
+import { type Attached, clusterOf } from '../control/cluster.ts';
 import { type Desired, desiredOf, type Tunnel } from '../control/desired.ts';
 import type { Objects } from '../control/objects.ts';
 import type { Store } from '../control/store.ts';
@@ -57,6 +57,8 @@ export interface ControllerParts {
   readonly underlay: Underlay;
   readonly counters: { readonly tunnels: CounterRows; readonly decisions: CounterRows };
   readonly log: Logger;
+  /** What container runtimes have attached; another object after each change. */
+  readonly attached: () => Attached;
   /** TAPs that are open now. */
   readonly openPorts: () => readonly OpenPort[];
   /** Called after each publication; what it does belongs to the publication. */
@@ -65,7 +67,9 @@ export interface ControllerParts {
 
 export class Controller {
   readonly #parts: ControllerParts;
-  #desiredOf: { readonly objects: Objects; readonly desired: Desired } | undefined;
+  #desiredOf:
+    | { readonly objects: Objects; readonly attached: Attached; readonly desired: Desired }
+    | undefined;
   #live: Live | undefined;
   #fault: string | undefined;
   #running: Promise<void> | undefined;
@@ -104,10 +108,11 @@ export class Controller {
   desired(): Desired | undefined {
     const { objects } = this.#parts.store.state;
     if (!objects) return undefined;
-    if (this.#desiredOf?.objects !== objects) {
-      const desired = desiredOf(clusterOf(objects), this.#parts.config);
+    const attached = this.#parts.attached();
+    if (this.#desiredOf?.objects !== objects || this.#desiredOf.attached !== attached) {
+      const desired = desiredOf(clusterOf(objects, attached), this.#parts.config);
       for (const warning of desired.warnings) this.#parts.log.warn(warning);
-      this.#desiredOf = { objects, desired };
+      this.#desiredOf = { objects, attached, desired };
     }
     return this.#desiredOf.desired;
   }

@@ -82,7 +82,7 @@ export class NodePorts {
     const { routeTable, rulePreference } = this.#config.podNetwork;
     for (const family of families) {
       const lines: string[] = [];
-      const there = await ipQuery(['rule show'], family);
+      const there = await ipQuery(['rule show'], { family });
       const has = (preference: number) => there.some(({ priority }) => priority === preference);
       if (!has(rulePreference)) {
         lines.push(`rule add preference ${rulePreference} iif lo lookup ${routeTable}`);

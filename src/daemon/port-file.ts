@@ -6,7 +6,7 @@ import { macField, nameField, pathField } from '../config/fields.ts';
 import { formatMac, type Mac } from '../net/mac.ts';
 
 /** Name of a network interface as the kernel takes it (dev_valid_name, net/core/dev.c). */
-const interfaceField = z
+export const interfaceField = z
   .string()
   .regex(
     /^(?!\.{1,2}$)[^/:\s%]{1,15}$/,

@@ -1,5 +1,5 @@
 // Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { MAX_PORTS } from '../../asm/layout/memory.ts';
 import type { Pod } from '../control/cluster.ts';
@@ -9,12 +9,15 @@ import { Numbering } from '../dataplane/numbering.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
 import { run } from '../host/command.ts';
 import { ipBatch } from '../host/iproute.ts';
+import { namespaceId } from '../host/netns.ts';
+import type { Address } from '../net/address.ts';
 import { formatMac, type Mac } from '../net/mac.ts';
 import type { Addon, SlotFailure, TapOffloads } from '../phy/addon.ts';
 import type { Controller, Live, OpenPort } from './controller.ts';
 import { podLines } from './interfaces.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { PortFile, PortPlace } from './port-file.ts';
+import { Turns } from './turns.ts';
 
 /** A request that cannot be met, with the HTTP status that says so. */
 export class PortError extends Error {
@@ -34,6 +37,15 @@ export interface PodPort extends PortPlace {
   readonly offloads: TapOffloads;
   /** Inode of the network namespace. */
   readonly namespaceId: number | undefined;
+}
+
+export interface AttachOptions {
+  /** The pod must have these; otherwise any. */
+  readonly addresses?: readonly Address[];
+  /** In place of the one derived from the pod's addresses. */
+  readonly mac?: Mac | undefined;
+  /** EEXIST where the namespace has an interface of that name already. */
+  readonly exclusive?: boolean;
 }
 
 /** How long an attachment waits for its Pod object to have addresses. */
@@ -58,7 +70,7 @@ export class Ports {
   /** Descriptors that no worker has yet. */
   readonly #unadopted = new Map<number, readonly number[]>();
   /** What is being done to a port, so that the next thing waits for it. */
-  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #turns = new Turns();
   readonly #nodeOffloads = new Map<string, TapOffloads>();
   #configured = new Map<string, string>();
 
@@ -68,6 +80,18 @@ export class Ports {
 
   get list(): readonly PodPort[] {
     return [...this.#ports.values()];
+  }
+
+  /** The port of an interface in a namespace, if it is one. */
+  at(netns: string, name: string): PodPort | undefined {
+    return this.list.find(
+      (port) => port.netns === netns && port.interface === name && port.namespaceId === namespaceId(netns),
+    );
+  }
+
+  /** How many more pods can be attached. */
+  get free(): number {
+    return this.#slots.capacity - this.#ports.size;
   }
 
   /** Every open TAP, as the tables take them. */
@@ -114,14 +138,14 @@ export class Ports {
     }
   }
 
-  /** Gives a pod its interface. Returns when the pod can send and receive. Repeatable. */
-  attach(place: PortPlace, controller: Controller): Promise<PodPort> {
-    return this.#inTurn(keyOf(place), () => this.#attach(place, controller));
+  /** Gives a pod its interface. Returns when the pod can send and receive. Repeatable, unless it is to be a new one. */
+  attach(place: PortPlace, controller: Controller, options: AttachOptions = {}): Promise<PodPort> {
+    return this.#turns.take(keyOf(place), () => this.#attach(place, controller, options));
   }
 
   /** Takes a pod's interface away; true when there was one. */
   detach(key: string, controller: Controller): Promise<boolean> {
-    return this.#inTurn(key, () => this.#detach(key, controller));
+    return this.#turns.take(key, () => this.#detach(key, controller));
   }
 
   /** Sets interfaces to what the live tables say: addresses and MTU of the pods. */
@@ -146,7 +170,7 @@ export class Ports {
    */
   async sweep(controller: Controller): Promise<void> {
     for (const port of this.list) {
-      if (namespaceOf(port) === port.namespaceId) continue;
+      if (namespaceId(port.netns) === port.namespaceId) continue;
       this.#parts.log.warn({ pod: keyOf(port), netns: port.netns }, 'the network namespace of a pod is gone');
       await this.detach(keyOf(port), controller);
     }
@@ -162,18 +186,18 @@ export class Ports {
     }
   }
 
-  async #attach(place: PortPlace, controller: Controller): Promise<PodPort> {
+  async #attach(place: PortPlace, controller: Controller, options: AttachOptions): Promise<PodPort> {
     const key = keyOf(place);
     const pod = await controller.waitFor(() => {
       const found = controller.desired()?.localPods.get(key);
-      return found && found.addresses.length > 0 ? found : undefined;
+      return found && hasAddresses(found, options.addresses) ? found : undefined;
     }, POD_PATIENCE_MS);
     if (!pod) throw this.#whyNoPod(key, controller);
     if (!existsSync(place.netns))
       throw new PortError(400, `netns: ${place.netns} does not exist: must be a file of a network namespace`);
     const there = this.#ports.get(key);
     if (there && !isSamePlace(there, place)) await this.#detach(key, controller);
-    const port = this.#ports.get(key) ?? this.#openPod(place, podMac(pod));
+    const port = this.#ports.get(key) ?? this.#openPod(place, options.mac ?? podMac(pod), options.exclusive);
     try {
       await controller.publish();
       await this.handOver();
@@ -202,21 +226,21 @@ export class Ports {
     for (const fd of unadopted ?? []) addon.close(fd);
     if (!unadopted) await pool.askAll({ type: 'drop', slot: port.slot });
     // A namespace that is gone has taken its TAP along, and another one of that name is not this pod's.
-    if (namespaceOf(port) === port.namespaceId) this.#deleteTap(port);
+    if (namespaceId(port.netns) === port.namespaceId) this.deleteTap(port);
     this.#slots.remove(key);
     log.info({ pod: key, slot: port.slot }, 'port detached');
     return true;
   }
 
-  #openPod({ namespace, pod, netns, interface: name }: PortPlace, mac: Mac): PodPort {
+  #openPod({ namespace, pod, netns, interface: name }: PortPlace, mac: Mac, exclusive = false): PodPort {
     const key = `${namespace}/${pod}`;
     const slot = this.#slots.add(key);
     if (slot === undefined)
       throw new PortError(507, `no port is free: ${this.#slots.capacity} pods are attached`);
     try {
-      const offloads = this.#openTap(slot, name, netns);
+      const offloads = this.#openTap(slot, name, netns, exclusive);
       const place = { namespace, pod, netns, interface: name };
-      const port: PodPort = { ...place, slot, mac, offloads, namespaceId: namespaceOf(place) };
+      const port: PodPort = { ...place, slot, mac, offloads, namespaceId: namespaceId(netns) };
       this.#ports.set(key, port);
       return port;
     } catch (error) {
@@ -225,7 +249,8 @@ export class Ports {
     }
   }
 
-  #deleteTap({ interface: name, netns }: PodPort): void {
+  /** Deletes a TAP that may be gone already. */
+  deleteTap({ interface: name, netns }: Pick<PortPlace, 'interface' | 'netns'>): void {
     try {
       this.#parts.addon.deleteTap({ name, netns });
     } catch (error) {
@@ -234,10 +259,10 @@ export class Ports {
   }
 
   /** Opens a queue for each worker. */
-  #openTap(slot: number, name: string, netns: string | undefined): TapOffloads {
+  #openTap(slot: number, name: string, netns: string | undefined, exclusive = false): TapOffloads {
     const { addon, workers, offloads, counters } = this.#parts;
-    const queues = Array.from({ length: workers }, () =>
-      addon.openTap({ name, netns, persist: true, offloads }),
+    const queues = Array.from({ length: workers }, (_, i) =>
+      addon.openTap({ name, netns, persist: true, exclusive: exclusive && i === 0, offloads }),
     );
     counters.restart(slot);
     this.#unadopted.set(
@@ -268,26 +293,18 @@ export class Ports {
   #remember(): void {
     this.#parts.file.write(this.list);
   }
-
-  #inTurn<T>(key: string, work: () => Promise<T>): Promise<T> {
-    const turn = (this.#busy.get(key) ?? Promise.resolve()).then(work, work);
-    this.#busy.set(key, turn);
-    const done = () => {
-      if (this.#busy.get(key) === turn) this.#busy.delete(key);
-    };
-    turn.then(done, done);
-    return turn;
-  }
 }
+
+/** Those that are asked for, or some. */
+const hasAddresses = ({ addresses }: Pod, wanted: readonly Address[] = []): boolean =>
+  addresses.length > 0 && wanted.every((address) => addresses.some(({ text }) => text === address.text));
 
 const keyOf = ({ namespace, pod }: Pick<PortPlace, 'namespace' | 'pod'>) => `${namespace}/${pod}`;
 
 const isSamePlace = (port: PodPort, place: PortPlace): boolean =>
-  port.netns === place.netns && port.interface === place.interface && port.namespaceId === namespaceOf(place);
-
-/** Inode of the namespace that a file stands for; undefined when there is no such file. */
-const namespaceOf = ({ netns }: Pick<PortPlace, 'netns'>): number | undefined =>
-  statSync(netns, { throwIfNoEntry: false })?.ino;
+  port.netns === place.netns &&
+  port.interface === place.interface &&
+  port.namespaceId === namespaceId(place.netns);
 
 /** Container runtimes switch IPv6 off in new namespaces; where /proc cannot be written, adding the address says so. */
 async function enableIPv6({ netns, interface: name }: PodPort): Promise<void> {

@@ -6,10 +6,12 @@
  *     API ─► ports ┘          counters, failures ◄─┘
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+import { dirname, join } from 'node:path';
 import { destination, type Logger, pino } from 'pino';
 import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
+import { AttachedPods, CniService } from '../cni/service.ts';
 import type { Config } from '../config/schema.ts';
 import { FileStore } from '../control/file-store.ts';
 import { faultText } from '../control/store.ts';
@@ -18,6 +20,7 @@ import { createMemory, type Memory, type MemoryPlan, planMemory } from '../datap
 import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
 import { WorkerPool } from '../dataplane/pool.ts';
 import { Publisher } from '../dataplane/publisher.ts';
+import { Ledger } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import { type Addon, loadAddon } from '../phy/addon.ts';
 import { RawSocket } from '../phy/raw.ts';
@@ -128,6 +131,13 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   ports.restore();
   const nodePorts = new NodePorts(config, log);
   const store = new FileStore(config.store.directory);
+  const ledger = new Ledger({
+    path: join(runDirectory, 'attachments.json'),
+    boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+    now: uptime,
+    quarantine: config.cni.quarantine,
+  });
+  const attachedPods = new AttachedPods({ config, ledger });
   const publisher = new Publisher(memory, config.workers, () => pool.wake());
   const controller = new Controller({
     config,
@@ -139,12 +149,14 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     underlay,
     counters,
     log,
+    attached: () => attachedPods.attached,
     openPorts: () => ports.open(),
     published: async (live) => {
       await ports.handOver();
       await Promise.all([nodePorts.apply(live.desired, live.interfaceMtu), ports.configure(live)]);
     },
   });
+  const cni = new CniService({ config, store, controller, ports, ledger, log });
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
 
@@ -175,6 +187,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
         return { ...place, slot, mac: formatMac(mac), mtu: controller.live?.interfaceMtu, offloads };
       },
       detach: (key) => ports.detach(key, controller),
+      cni: (call) => cni.handle(call),
       status,
       metrics: async () => metricsOf(await status()),
       unhealthy: () => {
@@ -186,6 +199,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     log,
   );
   const socket = apiSocket(config);
+  await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   await api.listen(socket);
   if (config.metrics) await api.listenMetrics(config.metrics.address, config.metrics.port);
 
@@ -195,7 +209,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     void controller.storeChanged();
   });
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);
-  const sweeps = setInterval(() => void ports.sweep(controller).catch(portFault), SWEEP_MS);
+  const sweeps = setInterval(() => void sweep().catch(portFault), SWEEP_MS);
   liveness.start();
   pathMtus.start();
   await controller.waitFor(() => controller.live, 10_000);
@@ -203,6 +217,11 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     { socket, epoch: publisher.epoch, flowsKept },
     controller.live ? 'ready' : 'waiting for a good cluster state',
   );
+
+  async function sweep(): Promise<void> {
+    await ports.sweep(controller);
+    await cni.sweep();
+  }
 
   async function followRoutes(): Promise<void> {
     try {

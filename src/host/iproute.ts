@@ -32,10 +32,16 @@ export async function ipBatch(lines: IpLines, { netns, family }: IpOptions = {})
 }
 
 /** Runs queries in one process, each on its own: one that fails answers nothing. */
-export async function ipQuery(lines: IpLines, family?: 4 | 6): Promise<Record<string, unknown>[]> {
+export async function ipQuery(
+  lines: IpLines,
+  { netns, family }: IpOptions = {},
+): Promise<Record<string, unknown>[]> {
   if (lines.length === 0) return [];
   const args = [...(family ? [`-${family}`] : []), '-json', '-force', '-batch', '-'];
-  const output = await run('ip', args, { input: `${lines.join('\n')}\n` }).catch((error: unknown) => {
+  const input = `${lines.join('\n')}\n`;
+  const asked =
+    netns === undefined ? run('ip', args, { input }) : run(...inside(netns, 'ip', args), { input });
+  const output = await asked.catch((error: unknown) => {
     // With -force the status says that some line failed, and the others have answered.
     if (error instanceof CommandError && error.stdout !== '') return error.stdout;
     throw error;

@@ -1,4 +1,5 @@
 // Network namespaces, by their files.
+import { statSync } from 'node:fs';
 
 /** File of a namespace that `ip netns` knows by name. */
 export const netnsFile = (name: string): string => `/run/netns/${name}`;
@@ -11,3 +12,7 @@ export const inside = (file: string, command: string, args: readonly string[]): 
   'nsenter',
   [`--net=${file}`, command, ...args],
 ];
+
+/** Inode of the namespace that a file stands for; undefined when there is no such file. */
+export const namespaceId = (file: string): number | undefined =>
+  statSync(file, { throwIfNoEntry: false })?.ino;

@@ -13,4 +13,6 @@ export const labConfig = (
   encapsulation: options.encapsulation,
   underlay: { addresses: node.ips, family: options.underlay, interface: underlayInterface },
   podNetwork: { clusterCIDRs },
+  // Whoever adds a pod by hand writes no manifest first.
+  cni: { unknownPods: 'admit' },
 });

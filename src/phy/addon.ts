@@ -35,6 +35,8 @@ export interface TapOptions {
   readonly netns?: string | undefined;
   /** The TAP outlives its last descriptor. */
   readonly persist?: boolean | undefined;
+  /** EEXIST where the namespace has an interface of that name already. */
+  readonly exclusive?: boolean | undefined;
   /** Wanted offloads, all by default; they belong to the TAP, not to the queue. */
   readonly offloads?: Partial<TapOffloads> | undefined;
   /** Bytes of the vnet header, 12 (virtio_net_hdr_v1) by default. */

@@ -1,5 +1,6 @@
 // The three things that are built, in order: tables and packet decisions (WASM), system calls (add-on), the rest (TypeScript).
 import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { env } from 'node:process';
 import { locked } from './lock.mjs';
 import { nodeGyp } from './nodegyp.mjs';
 import { root, runtime } from './runtime.mjs';
@@ -20,7 +21,7 @@ const targets = {
     outputs: ['build/overweft.wasm'],
   },
   native: {
-    title: 'native add-on',
+    title: 'native add-on and CNI plugin',
     sources: [
       'native',
       'asm/layout',
@@ -29,7 +30,7 @@ const targets = {
     ],
     present: () => filesBelow('native', /\.cc$/).length > 0,
     build: buildNative,
-    outputs: ['build/abi.h', 'build/overweft.node'],
+    outputs: ['build/abi.h', 'build/overweft.node', 'build/overweft-cni'],
   },
   ts: {
     title: 'TypeScript',
@@ -78,6 +79,16 @@ async function buildNative() {
   // Replaced, never written over: a running daemon may have the old one mapped.
   copyFileSync(`${root}native/build/Release/overweft.node`, `${root}build/overweft.node.new`);
   renameSync(`${root}build/overweft.node.new`, `${root}build/overweft.node`);
+  await buildPlugin();
+}
+
+/** Linked statically: the one file runs on any host, whatever C++ library that has. */
+async function buildPlugin() {
+  const sources = filesBelow('native/cni', /\.cc$/);
+  const strict = env.CI ? ['-Werror'] : [];
+  const flags = ['-std=c++20', '-O2', '-Wall', '-Wextra', ...strict, '-static', '-s'];
+  await run(env.CXX ?? 'g++', [...flags, '-o', 'build/overweft-cni.new', ...sources]);
+  renameSync(`${root}build/overweft-cni.new`, `${root}build/overweft-cni`);
 }
 
 async function buildTypeScript() {

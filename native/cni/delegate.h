@@ -1,0 +1,20 @@
+// Another plugin, run on behalf of this one (CNI specification, section 4).
+#pragma once
+
+#include <string>
+
+#include "request.h"
+
+namespace overweft::cni {
+
+struct Outcome {
+  bool succeeded;
+  /// What it printed: a result, or an error object.
+  std::string output;
+};
+
+/// Runs the IPAM plugin of the request with a command, in the environment and with the configuration of this
+/// one; its standard error is this one's.
+Outcome runDelegate(const Request& request, const std::string& command);
+
+}  // namespace overweft::cni

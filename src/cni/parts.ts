@@ -1,0 +1,16 @@
+// What the commands work with.
+import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
+import type { Store } from '../control/store.ts';
+import type { Controller } from '../daemon/controller.ts';
+import type { Ports } from '../daemon/ports.ts';
+import type { Ledger } from '../ipam/ledger.ts';
+
+export interface CniParts {
+  readonly config: Config;
+  readonly store: Store;
+  readonly controller: Controller;
+  readonly ports: Ports;
+  readonly ledger: Ledger;
+  readonly log: Logger;
+}
