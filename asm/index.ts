@@ -6,13 +6,11 @@ export { flowsCount, flowsOpen } from './table/flow';
 export { policyCell } from './table/policy';
 export {
   cidrFind,
-  cidrPut,
   endpointFind,
   endpointPut,
   peerPut,
   portRow,
   routeFind,
-  routePut,
   tablesAlloc,
   tablesBegin,
   tunnelRow,

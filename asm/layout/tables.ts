@@ -4,16 +4,15 @@
  *     area ┌───────────────────────────────┐
  *          │ header: bases, masks, lengths │  TABLES_HEADER_SIZE
  *          ├───────────────────────────────┤
- *          │ endpoints, routes, CIDRs,     │  open-addressed hashes, half full at most
- *          │ peers                         │
+ *          │ endpoints, peers              │  open-addressed hashes, half full at most
  *          │ tunnels, ports                │  plain arrays
- *          │ policy sets, maps, rows       │  appended by tablesAlloc
+ *          │ routes, CIDR classes          │  tries (asm/layout/trie.ts), appended by tablesAlloc
+ *          │ policy sets, maps, rows       │  appended as well
  *          └───────────────────────────────┘
  *
  * Two areas take turns: the control thread fills the one that no worker reads, then
  * switches the epoch. Bases are absolute offsets in linear memory. Addresses are 16
- * bytes in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2), and prefix
- * lengths count from the first of the 128 bits (an IPv4 /24 is 120).
+ * bytes in network order, IPv4 as ::ffff:a.b.c.d (RFC 4291 §2.5.5.2).
  */
 
 /** u32: epoch that this area was compiled for. */
@@ -22,19 +21,18 @@ export const TABLES_EPOCH: u32 = 0;
 export const TABLES_FREE: u32 = 4;
 /** u32: first byte behind the area, absolute. */
 export const TABLES_END: u32 = 8;
+/** Hash of endpoints: HASH_BASE, HASH_MASK, HASH_COUNT. */
 export const TABLES_ENDPOINTS: u32 = 12;
-/** u32: slots − 1; slots are a power of two. */
-export const TABLES_ENDPOINTS_MASK: u32 = 16;
-export const TABLES_ENDPOINTS_COUNT: u32 = 20;
-export const TABLES_ROUTES: u32 = 24;
-export const TABLES_ROUTES_MASK: u32 = 28;
-export const TABLES_ROUTES_COUNT: u32 = 32;
-export const TABLES_CIDRS: u32 = 36;
-export const TABLES_CIDRS_MASK: u32 = 40;
-export const TABLES_CIDRS_COUNT: u32 = 44;
+/** u32: trie of IPv4 routes, absolute; 0: there is none. A value is ROUTE_* << 16 | tunnel. */
+export const TABLES_ROUTES4: u32 = 24;
+/** The same of IPv6 routes. */
+export const TABLES_ROUTES6: u32 = 28;
+/** u32: trie of IPv4 blocks that policy names, absolute; 0: there is none. A value is a policy class. */
+export const TABLES_CIDRS4: u32 = 32;
+/** The same of IPv6 blocks. */
+export const TABLES_CIDRS6: u32 = 36;
+/** Hash of peers. */
 export const TABLES_PEERS: u32 = 48;
-export const TABLES_PEERS_MASK: u32 = 52;
-export const TABLES_PEERS_COUNT: u32 = 56;
 export const TABLES_TUNNELS: u32 = 60;
 /** u32: rows. */
 export const TABLES_TUNNELS_COUNT: u32 = 64;
@@ -53,22 +51,25 @@ export const TABLES_GATEWAY6: u32 = 112;
 export const TABLES_NODE4: u32 = 128;
 /** 16 bytes: the same over IPv6. */
 export const TABLES_NODE6: u32 = 144;
-/** u8 count, then u8 lengths (of 128), longest first: IPv4 routes. */
-export const TABLES_ROUTE_LENGTHS4: u32 = 256;
-/** The same for IPv6 routes. */
-export const TABLES_ROUTE_LENGTHS6: u32 = 320;
-/** The same for IPv4 CIDR classes. */
-export const TABLES_CIDR_LENGTHS4: u32 = 512;
-/** The same for IPv6 CIDR classes. */
-export const TABLES_CIDR_LENGTHS6: u32 = 576;
 export const TABLES_HEADER_SIZE: u32 = 1024;
+
+// ---- hash: rows by address, in open addressing ----------------------------------------------
+/** u32: absolute offset of the rows. */
+export const HASH_BASE: u32 = 0;
+/** u32: slots − 1; slots are a power of two. */
+export const HASH_MASK: u32 = 4;
+/** u32: slots that are taken. */
+export const HASH_COUNT: u32 = 8;
+/** Endpoints and peers alike: the address first, */
+export const HASH_ROW_SIZE: u32 = 32;
+/** and u16: not zero where the slot is taken. */
+export const HASH_ROW_TAKEN: u32 = 22;
 
 // ---- endpoint: who an address is ------------------------------------------------------
 //
 //      0                16         20     22      24        30       32
 //      ├ address ───────┼ identity ┼ port ┼ flags ┼ MAC ────┼ tunnel ┤
 //
-export const ENDPOINT_SIZE: u32 = 32;
 export const ENDPOINT_ADDRESS: u32 = 0;
 /** u32: policy class; below TABLES' policy rows' length. */
 export const ENDPOINT_IDENTITY: u32 = 16;
@@ -88,21 +89,8 @@ export const ENDPOINT_IS_NODE: u32 = 0x2;
 export const NO_PORT: u32 = 0xffff;
 export const NO_ENDPOINT_TUNNEL: u32 = 0xffff;
 
-// ---- prefix: one route, or one class of addresses that policy names by CIDR ---------------
-//
-//      0                16       20     24       28       32
-//      ├ prefix ────────┼ length ┼ kind ┼ target ┼ (zero) ┤
-//
-export const PREFIX_SIZE: u32 = 32;
-export const PREFIX_ADDRESS: u32 = 0;
-/** u32: prefix length + 1, so that 0 marks a free slot. */
-export const PREFIX_LENGTH: u32 = 16;
-/** u32: ROUTE_* (routes only). */
-export const PREFIX_KIND: u32 = 20;
-/** u32: tunnel of a route, policy class of a CIDR. */
-export const PREFIX_TARGET: u32 = 24;
-
-/** No way. */
+// ---- route: the way of the addresses whose longest prefix it is ---------------------------
+/** No route, or none looked for yet. */
 export const ROUTE_NONE: u32 = 0;
 /** A port of this node. */
 export const ROUTE_LOCAL: u32 = 1;
@@ -112,13 +100,14 @@ export const ROUTE_TUNNEL: u32 = 2;
 export const ROUTE_OUTSIDE: u32 = 3;
 /** Answered or refused: a range of this node in which every live address is an endpoint. */
 export const ROUTE_EMPTY: u32 = 4;
+/** No way: a range of the pod network that no node has. */
+export const ROUTE_UNASSIGNED: u32 = 5;
 
 // ---- peer: outer source address to its tunnels -----------------------------------------------
 //
 //      0                16      18       20     22    24       32
 //      ├ outer source ──┼ vxlan ┼ geneve ┼ ipip ┼used ┼ (zero) ┤
 //
-export const PEER_SIZE: u32 = 32;
 export const PEER_ADDRESS: u32 = 0;
 /** u16 × 3, indexed by TUNNEL_* kind − 1: tunnel, NO_ENDPOINT_TUNNEL: none. */
 export const PEER_TUNNELS: u32 = 16;

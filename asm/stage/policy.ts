@@ -17,7 +17,6 @@ import {
 } from '../layout/flows';
 import { PACKET_FROM_NODE, PACKET_IS_ICMP_ERROR, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
 import {
-  CLASS_UNKNOWN,
   ENDPOINT_FLAGS,
   ENDPOINT_IDENTITY,
   ENDPOINT_IS_NODE,
@@ -31,7 +30,6 @@ import {
   PORT_KIND,
   PORT_NODE_SET,
   PORT_POD,
-  PREFIX_TARGET,
 } from '../layout/tables';
 import { Packet } from '../packet';
 import { policyCell } from '../table/policy';
@@ -133,8 +131,7 @@ function isOwnNode(endpoint: usize): bool {
 function classOf(endpoint: usize, address: usize): u32 {
   if (endpoint !== 0 && !(load<u16>(endpoint, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE))
     return load<u32>(endpoint, ENDPOINT_IDENTITY);
-  const row = cidrFind(area, address);
-  return row === 0 ? CLASS_UNKNOWN : load<u32>(row, PREFIX_TARGET);
+  return cidrFind(area, address);
 }
 
 /** Either end is a pod here whose policies are not known yet. */

@@ -7,11 +7,8 @@ import {
   NO_PORT,
   PORT_KIND,
   PORT_POD,
-  PREFIX_KIND,
-  PREFIX_TARGET,
   ROUTE_EMPTY,
   ROUTE_LOCAL,
-  ROUTE_NONE,
   ROUTE_OUTSIDE,
   ROUTE_TUNNEL,
   TABLES_NODE_PORT,
@@ -37,9 +34,9 @@ export function route(packet: Packet): void {
       return;
     }
   }
-  const row = routeFind(area, packet.destination());
-  const kind: u32 = row === 0 ? ROUTE_NONE : load<u32>(row, PREFIX_KIND);
-  if (kind === ROUTE_TUNNEL) throughTunnel(packet, load<u32>(row, PREFIX_TARGET));
+  const found = routeFind(area, packet.destination());
+  const kind = found >> 16;
+  if (kind === ROUTE_TUNNEL) throughTunnel(packet, found & 0xffff);
   else if (kind === ROUTE_OUTSIDE) outside(packet);
   else packet.setVerdict(kind === ROUTE_EMPTY ? Verdict.NoEndpoint : Verdict.NoRoute);
 }

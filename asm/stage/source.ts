@@ -16,8 +16,7 @@ import {
   PORT_KIND,
   PORT_MAC,
   PORT_NODE,
-  PREFIX_KIND,
-  PREFIX_TARGET,
+  ROUTE_NONE,
   ROUTE_OUTSIDE,
   ROUTE_TUNNEL,
   TABLES_ROUTER_MAC,
@@ -111,8 +110,8 @@ export function sourceFromPort(packet: Packet): void {
 
 /** Whether an address that no endpoint has lies in a range of pods: it could only be forged. */
 function isInPodNetwork(address: usize): bool {
-  const route = routeFind(area, address);
-  return route !== 0 && load<u32>(route, PREFIX_KIND) !== ROUTE_OUTSIDE;
+  const kind = routeFind(area, address) >> 16;
+  return kind !== ROUTE_NONE && kind !== ROUTE_OUTSIDE;
 }
 
 /** Checks a packet that came through a tunnel; sets FROM. */
@@ -133,9 +132,5 @@ export function belongsToPeer(address: usize, endpoint: usize, tunnel: u32): boo
     if (by !== NO_ENDPOINT_TUNNEL) return load<u32>(tunnelRow(area, by), TUNNEL_PEER) === peer;
   }
   const route = routeFind(area, address);
-  return (
-    route !== 0 &&
-    load<u32>(route, PREFIX_KIND) === ROUTE_TUNNEL &&
-    load<u32>(tunnelRow(area, load<u32>(route, PREFIX_TARGET)), TUNNEL_PEER) === peer
-  );
+  return route >> 16 === ROUTE_TUNNEL && load<u32>(tunnelRow(area, route & 0xffff), TUNNEL_PEER) === peer;
 }

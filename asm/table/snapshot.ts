@@ -9,41 +9,33 @@ import {
   ENDPOINT_IS_USED,
   ENDPOINT_MAC,
   ENDPOINT_PORT,
-  ENDPOINT_SIZE,
   ENDPOINT_TUNNEL,
-  PEER_SIZE,
+  HASH_BASE,
+  HASH_COUNT,
+  HASH_MASK,
+  HASH_ROW_SIZE,
+  HASH_ROW_TAKEN,
   PEER_TUNNELS,
   PEER_USED,
   PORT_SIZE,
-  PREFIX_SIZE,
-  TABLES_CIDR_LENGTHS4,
-  TABLES_CIDR_LENGTHS6,
-  TABLES_CIDRS,
-  TABLES_CIDRS_COUNT,
-  TABLES_CIDRS_MASK,
+  TABLES_CIDRS4,
+  TABLES_CIDRS6,
   TABLES_END,
   TABLES_ENDPOINTS,
-  TABLES_ENDPOINTS_COUNT,
-  TABLES_ENDPOINTS_MASK,
   TABLES_EPOCH,
   TABLES_FREE,
   TABLES_HEADER_SIZE,
   TABLES_PEERS,
-  TABLES_PEERS_COUNT,
-  TABLES_PEERS_MASK,
   TABLES_PORTS,
   TABLES_PORTS_COUNT,
-  TABLES_ROUTE_LENGTHS4,
-  TABLES_ROUTE_LENGTHS6,
-  TABLES_ROUTES,
-  TABLES_ROUTES_COUNT,
-  TABLES_ROUTES_MASK,
+  TABLES_ROUTES4,
+  TABLES_ROUTES6,
   TABLES_TUNNELS,
   TABLES_TUNNELS_COUNT,
   TUNNEL_SIZE,
 } from '../layout/tables';
 import { hashWords } from './hash';
-import { isMapped, prefixFind, prefixPut } from './prefix';
+import { isMapped, prefixFind } from './prefix';
 
 function word64(low: u32, high: u32): u64 {
   return <u64>low | ((<u64>high) << 32);
@@ -65,8 +57,6 @@ export function tablesBegin(
   size: u32,
   epoch: u32,
   endpoints: u32,
-  routes: u32,
-  cidrs: u32,
   peers: u32,
   tunnels: u32,
   ports: u32,
@@ -75,10 +65,7 @@ export function tablesBegin(
   store<u32>(area, epoch, TABLES_EPOCH);
   store<u32>(area, <u32>area + TABLES_HEADER_SIZE, TABLES_FREE);
   store<u32>(area, <u32>area + size, TABLES_END);
-  if (!hashAlloc(area, TABLES_ENDPOINTS, TABLES_ENDPOINTS_MASK, endpoints, ENDPOINT_SIZE)) return false;
-  if (!hashAlloc(area, TABLES_ROUTES, TABLES_ROUTES_MASK, routes, PREFIX_SIZE)) return false;
-  if (!hashAlloc(area, TABLES_CIDRS, TABLES_CIDRS_MASK, cidrs, PREFIX_SIZE)) return false;
-  if (!hashAlloc(area, TABLES_PEERS, TABLES_PEERS_MASK, peers, PEER_SIZE)) return false;
+  if (!hashAlloc(area, TABLES_ENDPOINTS, endpoints) || !hashAlloc(area, TABLES_PEERS, peers)) return false;
   const tunnelRows = tablesAlloc(area, <u64>tunnels * TUNNEL_SIZE);
   const portRows = tablesAlloc(area, <u64>ports * PORT_SIZE);
   if (tunnelRows === 0 || portRows === 0) return false;
@@ -89,12 +76,12 @@ export function tablesBegin(
   return true;
 }
 
-function hashAlloc(area: usize, baseAt: u32, maskAt: u32, count: u32, rowSize: u32): bool {
+function hashAlloc(area: usize, table: u32, count: u32): bool {
   const slots = slotsFor(count);
-  const base = tablesAlloc(area, <u64>slots * rowSize);
+  const base = tablesAlloc(area, <u64>slots * HASH_ROW_SIZE);
   if (base === 0) return false;
-  store<u32>(area + baseAt, base);
-  store<u32>(area + maskAt, slots - 1);
+  store<u32>(area + table, base, HASH_BASE);
+  store<u32>(area + table, slots - 1, HASH_MASK);
   return true;
 }
 
@@ -105,6 +92,37 @@ export function tablesAlloc(area: usize, bytes: u64): u32 {
   memory.fill(at, 0, <usize>bytes);
   store<u32>(area, at + <u32>bytes, TABLES_FREE);
   return at;
+}
+
+/** Row of the hash at `table` that holds the address, or the free one where it would go. */
+function rowOf(area: usize, table: u32, low: u64, high: u64): usize {
+  const base = <usize>load<u32>(area + table, HASH_BASE);
+  const mask = load<u32>(area + table, HASH_MASK);
+  let slot = hashWords(low, high) & mask;
+  let row = base + slot * HASH_ROW_SIZE;
+  while (load<u16>(row, HASH_ROW_TAKEN) !== 0 && (load<u64>(row) !== low || load<u64>(row, 8) !== high)) {
+    slot = (slot + 1) & mask;
+    row = base + slot * HASH_ROW_SIZE;
+  }
+  return row;
+}
+
+/** The row of an address in the hash at `table`, a new one where there is none; 0: half of the slots are taken. */
+function rowFor(area: usize, table: u32, low: u64, high: u64): usize {
+  const row = rowOf(area, table, low, high);
+  if (load<u16>(row, HASH_ROW_TAKEN) !== 0) return row;
+  const count = load<u32>(area + table, HASH_COUNT);
+  if (count >= (load<u32>(area + table, HASH_MASK) + 1) >> 1) return 0;
+  store<u32>(area + table, count + 1, HASH_COUNT);
+  store<u64>(row, low);
+  store<u64>(row, high, 8);
+  return row;
+}
+
+/** Absolute offset of the row of the 16 bytes at `address`, 0: none. */
+function rowFind(area: usize, table: u32, address: usize): usize {
+  const row = rowOf(area, table, load<u64>(address), load<u64>(address, 8));
+  return load<u16>(row, HASH_ROW_TAKEN) !== 0 ? row : 0;
 }
 
 /** Adds or replaces an endpoint. @returns false when the table is full */
@@ -121,25 +139,8 @@ export function endpointPut(
   macHigh: u32,
   tunnel: u32,
 ): bool {
-  const low = word64(a0, a1);
-  const high = word64(a2, a3);
-  const base = <usize>load<u32>(area, TABLES_ENDPOINTS);
-  const mask = load<u32>(area, TABLES_ENDPOINTS_MASK);
-  let slot = hashWords(low, high) & mask;
-  let row: usize = 0;
-  for (;;) {
-    row = base + slot * ENDPOINT_SIZE;
-    if (!(load<u16>(row, ENDPOINT_FLAGS) & ENDPOINT_IS_USED)) {
-      const count = load<u32>(area, TABLES_ENDPOINTS_COUNT);
-      if (count >= (mask + 1) >> 1) return false;
-      store<u32>(area, count + 1, TABLES_ENDPOINTS_COUNT);
-      break;
-    }
-    if (load<u64>(row) === low && load<u64>(row, 8) === high) break;
-    slot = (slot + 1) & mask;
-  }
-  store<u64>(row, low);
-  store<u64>(row, high, 8);
+  const row = rowFor(area, TABLES_ENDPOINTS, word64(a0, a1), word64(a2, a3));
+  if (row === 0) return false;
   store<u32>(row, identity, ENDPOINT_IDENTITY);
   store<u16>(row, <u16>port, ENDPOINT_PORT);
   store<u16>(row, <u16>(flags | ENDPOINT_IS_USED), ENDPOINT_FLAGS);
@@ -151,116 +152,17 @@ export function endpointPut(
 
 /** Absolute offset of the endpoint row of the 16 bytes at `address`, 0: no endpoint. */
 export function endpointFind(area: usize, address: usize): usize {
-  const low = load<u64>(address);
-  const high = load<u64>(address, 8);
-  const base = <usize>load<u32>(area, TABLES_ENDPOINTS);
-  const mask = load<u32>(area, TABLES_ENDPOINTS_MASK);
-  let slot = hashWords(low, high) & mask;
-  let row = base + slot * ENDPOINT_SIZE;
-  while (load<u16>(row, ENDPOINT_FLAGS) & ENDPOINT_IS_USED) {
-    if (load<u64>(row) === low && load<u64>(row, 8) === high) return row;
-    slot = (slot + 1) & mask;
-    row = base + slot * ENDPOINT_SIZE;
-  }
-  return 0;
-}
-
-/** Adds or replaces a route; `length` counts from the first of 128 bits. @returns false when full */
-export function routePut(
-  area: usize,
-  a0: u32,
-  a1: u32,
-  a2: u32,
-  a3: u32,
-  length: u32,
-  kind: u32,
-  target: u32,
-): bool {
-  return prefixPut(
-    load<u32>(area, TABLES_ROUTES),
-    load<u32>(area, TABLES_ROUTES_MASK),
-    area + TABLES_ROUTES_COUNT,
-    area +
-      (a0 === 0 && a1 === 0 && a2 === 0xffff0000 && length >= 96
-        ? TABLES_ROUTE_LENGTHS4
-        : TABLES_ROUTE_LENGTHS6),
-    word64(a0, a1),
-    word64(a2, a3),
-    length,
-    kind,
-    target,
-  );
-}
-
-/** Absolute offset of the route (a prefix row) to the 16 bytes at `address`, 0: none. */
-export function routeFind(area: usize, address: usize): usize {
-  return prefixFind(
-    load<u32>(area, TABLES_ROUTES),
-    load<u32>(area, TABLES_ROUTES_MASK),
-    area + (isMapped(address) ? TABLES_ROUTE_LENGTHS4 : TABLES_ROUTE_LENGTHS6),
-    address,
-  );
-}
-
-/** Adds or replaces a class of addresses; `length` as in routePut. @returns false when full */
-export function cidrPut(
-  area: usize,
-  a0: u32,
-  a1: u32,
-  a2: u32,
-  a3: u32,
-  length: u32,
-  policyClass: u32,
-): bool {
-  return prefixPut(
-    load<u32>(area, TABLES_CIDRS),
-    load<u32>(area, TABLES_CIDRS_MASK),
-    area + TABLES_CIDRS_COUNT,
-    area +
-      (a0 === 0 && a1 === 0 && a2 === 0xffff0000 && length >= 96
-        ? TABLES_CIDR_LENGTHS4
-        : TABLES_CIDR_LENGTHS6),
-    word64(a0, a1),
-    word64(a2, a3),
-    length,
-    0,
-    policyClass,
-  );
-}
-
-/** Absolute offset of the CIDR row that holds the 16 bytes at `address`, 0: none. */
-export function cidrFind(area: usize, address: usize): usize {
-  return prefixFind(
-    load<u32>(area, TABLES_CIDRS),
-    load<u32>(area, TABLES_CIDRS_MASK),
-    area + (isMapped(address) ? TABLES_CIDR_LENGTHS4 : TABLES_CIDR_LENGTHS6),
-    address,
-  );
+  return rowFind(area, TABLES_ENDPOINTS, address);
 }
 
 /** Names the tunnel (of TUNNEL_* `kind`) that a peer's outer address uses. @returns false when full */
 export function peerPut(area: usize, a0: u32, a1: u32, a2: u32, a3: u32, kind: u32, tunnel: u32): bool {
-  const low = word64(a0, a1);
-  const high = word64(a2, a3);
-  const base = <usize>load<u32>(area, TABLES_PEERS);
-  const mask = load<u32>(area, TABLES_PEERS_MASK);
-  let slot = hashWords(low, high) & mask;
-  let row: usize = 0;
-  for (;;) {
-    row = base + slot * PEER_SIZE;
-    if (load<u16>(row, PEER_USED) === 0) {
-      const count = load<u32>(area, TABLES_PEERS_COUNT);
-      if (count >= (mask + 1) >> 1) return false;
-      store<u32>(area, count + 1, TABLES_PEERS_COUNT);
-      store<u64>(row, low);
-      store<u64>(row, high, 8);
-      store<u32>(row, 0xffffffff, PEER_TUNNELS);
-      store<u16>(row, 0xffff, PEER_TUNNELS + 4);
-      store<u16>(row, 1, PEER_USED);
-      break;
-    }
-    if (load<u64>(row) === low && load<u64>(row, 8) === high) break;
-    slot = (slot + 1) & mask;
+  const row = rowFor(area, TABLES_PEERS, word64(a0, a1), word64(a2, a3));
+  if (row === 0) return false;
+  if (load<u16>(row, PEER_USED) === 0) {
+    store<u32>(row, 0xffffffff, PEER_TUNNELS);
+    store<u16>(row, 0xffff, PEER_TUNNELS + 4);
+    store<u16>(row, 1, PEER_USED);
   }
   store<u16>(row + ((kind - 1) << 1), <u16>tunnel, PEER_TUNNELS);
   return true;
@@ -268,18 +170,17 @@ export function peerPut(area: usize, a0: u32, a1: u32, a2: u32, a3: u32, kind: u
 
 /** Absolute offset of the peer row of the 16 bytes at `address`, 0: unknown. */
 export function peerFind(area: usize, address: usize): usize {
-  const low = load<u64>(address);
-  const high = load<u64>(address, 8);
-  const base = <usize>load<u32>(area, TABLES_PEERS);
-  const mask = load<u32>(area, TABLES_PEERS_MASK);
-  let slot = hashWords(low, high) & mask;
-  let row = base + slot * PEER_SIZE;
-  while (load<u16>(row, PEER_USED) !== 0) {
-    if (load<u64>(row) === low && load<u64>(row, 8) === high) return row;
-    slot = (slot + 1) & mask;
-    row = base + slot * PEER_SIZE;
-  }
-  return 0;
+  return rowFind(area, TABLES_PEERS, address);
+}
+
+/** Route of the 16 bytes at `address`: ROUTE_* << 16 | tunnel, ROUTE_NONE: none. */
+export function routeFind(area: usize, address: usize): u32 {
+  return prefixFind(load<u32>(area + (isMapped(address) ? TABLES_ROUTES4 : TABLES_ROUTES6)), address);
+}
+
+/** Policy class of the blocks around the 16 bytes at `address`, CLASS_UNKNOWN: none. */
+export function cidrFind(area: usize, address: usize): u32 {
+  return prefixFind(load<u32>(area + (isMapped(address) ? TABLES_CIDRS4 : TABLES_CIDRS6)), address);
 }
 
 /** Absolute offset of a tunnel's row, 0 when there is none of that number. */

@@ -62,11 +62,11 @@ export function endpoints(n: u32): u32 {
   return found;
 }
 
-/** Looks up the longest prefix of each row's destination. @returns sum of the routes' offsets */
+/** Looks up the longest prefix of each row's destination. @returns sum of the routes */
 export function routes(n: u32): u32 {
   let found: u32 = 0;
   for (let p = base + WORKER_PACKETS; p < end(n); p += PACKET_SIZE)
-    found += <u32>routeFind(area, Packet.at(p).destination());
+    found += routeFind(area, Packet.at(p).destination());
   return found;
 }
 

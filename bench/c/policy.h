@@ -16,12 +16,12 @@ static inline void route(struct worker* w, struct packet* p) {
   if (to && to->tunnel != NO_ENDPOINT_TUNNEL) {
     tunnel = to->tunnel;
   } else {
-    const struct prefix* row = route_find(w, &p->destination);
-    if (!row || row->kind != ROUTE_TUNNEL) {
+    const uint32_t found = route_find(w, &p->destination);
+    if (found >> 16 != ROUTE_TUNNEL) {
       w->is_lost = true;
       return;
     }
-    tunnel = row->target;
+    tunnel = found & 0xffff;
   }
   if (p->tunnel != NO_TUNNEL) {
     p->verdict = VERDICT_TunnelToTunnel;
@@ -47,8 +47,7 @@ static inline bool is_pending(const struct worker* w, const struct endpoint* end
 static inline uint32_t class_of(const struct worker* w, const struct endpoint* endpoint,
                                 const struct address* a) {
   if (endpoint && !(endpoint->flags & ENDPOINT_IS_NODE)) return endpoint->identity;
-  const struct prefix* row = cidr_find(w, a);
-  return row ? row->target : CLASS_UNKNOWN;
+  return cidr_find(w, a);
 }
 
 static inline void policy(struct worker* w, struct packet* p) {

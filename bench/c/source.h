@@ -64,8 +64,8 @@ static inline bool belongs_to_peer(const struct worker* w, const struct packet* 
     if (from->tunnel == p->tunnel) return true;
     if (from->tunnel != NO_ENDPOINT_TUNNEL) return tunnel_row(w, from->tunnel)->peer == peer;
   }
-  const struct prefix* route = route_find(w, &p->source);
-  return route && route->kind == ROUTE_TUNNEL && tunnel_row(w, route->target)->peer == peer;
+  const uint32_t route = route_find(w, &p->source);
+  return route >> 16 == ROUTE_TUNNEL && tunnel_row(w, route & 0xffff)->peer == peer;
 }
 
 static inline void source_from_tunnel(struct worker* w, struct packet* p) {

@@ -29,32 +29,32 @@ static inline const struct peer* peer_find(const struct worker* w, const struct 
   }
 }
 
-static inline uint64_t mask64(uint32_t n) { return n == 0 ? 0 : __builtin_bswap64(UINT64_MAX << (64 - n)); }
+static inline bool is_mapped(const struct address* a) {
+  return a->low == 0 && (uint32_t)a->high == 0xffff0000;
+}
 
-static inline const struct prefix* prefix_find(const struct worker* w, const struct table* t,
-                                               uint32_t lengths4, uint32_t lengths6,
-                                               const struct address* a) {
-  const bool is_mapped = a->low == 0 && (uint32_t)a->high == 0xffff0000;
-  const uint8_t* lengths = at(w, w->area + (is_mapped ? lengths4 : lengths6));
-  const struct prefix* rows = at(w, t->base);
-  for (uint32_t i = 1; i <= lengths[0]; i++) {
-    const uint32_t length = lengths[i];
-    const struct address key = {length >= 64 ? a->low : a->low & mask64(length),
-                                length > 64 ? a->high & mask64(length - 64) : 0};
-    for (uint32_t slot = hash_words(key.low, key.high ^ ((uint64_t)length << 32)) & t->mask;;
-         slot = (slot + 1) & t->mask) {
-      const struct prefix* row = rows + slot;
-      if (row->length == 0) break;
-      if (row->length == length + 1 && same_address(&row->address, &key)) return row;
+static inline uint32_t prefix_find(const struct worker* w, uint32_t trie, const struct address* a) {
+  if (trie == 0) return TRIE_NOTHING;
+  for (const struct trie_node* node = at(w, trie);;) {
+    const uint64_t low = a->low ^ node->key.low, high = a->high ^ node->key.high;
+    const uint32_t agreeing = (low ? __builtin_ctzll(low) : high ? 64 + __builtin_ctzll(high) : 128) >> 3;
+    if (agreeing < node->at) return node->outside;
+    const uint32_t slot = ((const uint8_t*)a)[node->at], word = slot >> 6;
+    const uint64_t bit = 1ull << (slot & 63), children = node->slots[word].children;
+    if (!(children & bit)) {
+      const uint64_t begun = node->slots[word].leaves & (bit | (bit - 1));
+      const uint32_t leaf = node->leaves_before[word] + __builtin_popcountll(begun) - 1;
+      return ((const uint32_t*)at(w, trie + node->leaves))[leaf];
     }
+    const uint32_t child = node->children_before[word] + __builtin_popcountll(children & (bit - 1));
+    node = (const struct trie_node*)at(w, trie + node->children) + child;
   }
-  return NULL;
 }
-static inline const struct prefix* route_find(const struct worker* w, const struct address* a) {
-  return prefix_find(w, &tables(w)->routes, TABLES_ROUTE_LENGTHS4, TABLES_ROUTE_LENGTHS6, a);
+static inline uint32_t route_find(const struct worker* w, const struct address* a) {
+  return prefix_find(w, is_mapped(a) ? tables(w)->routes4 : tables(w)->routes6, a);
 }
-static inline const struct prefix* cidr_find(const struct worker* w, const struct address* a) {
-  return prefix_find(w, &tables(w)->cidrs, TABLES_CIDR_LENGTHS4, TABLES_CIDR_LENGTHS6, a);
+static inline uint32_t cidr_find(const struct worker* w, const struct address* a) {
+  return prefix_find(w, is_mapped(a) ? tables(w)->cidrs4 : tables(w)->cidrs6, a);
 }
 
 static inline uint32_t policy_cell(const struct worker* w, const struct policy_set* set, uint32_t peer_class,

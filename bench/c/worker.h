@@ -100,20 +100,26 @@ struct endpoint {
   struct mac mac;
   uint16_t tunnel;
 };
-_Static_assert(sizeof(struct endpoint) == ENDPOINT_SIZE, "endpoint");
+_Static_assert(sizeof(struct endpoint) == HASH_ROW_SIZE, "endpoint");
 
-struct prefix {
-  struct address address;
-  uint32_t length, kind, target, zero;
+struct trie_node {
+  struct address key;
+  uint32_t at, outside, children, leaves;
+  uint8_t children_before[4], leaves_before[4];
+  uint64_t zero[3];
+  struct {
+    uint64_t children, leaves;
+  } slots[4];
 };
-_Static_assert(sizeof(struct prefix) == PREFIX_SIZE, "prefix");
+_Static_assert(sizeof(struct trie_node) == TRIE_NODE_SIZE, "trie_node");
+_Static_assert(offsetof(struct trie_node, slots) == TRIE_SLOTS, "trie_node.slots");
 
 struct peer {
   struct address address;
   uint16_t tunnels[3], used;
   uint32_t zero[2];
 };
-_Static_assert(sizeof(struct peer) == PEER_SIZE, "peer");
+_Static_assert(sizeof(struct peer) == HASH_ROW_SIZE, "peer");
 
 struct tunnel {
   uint8_t kind, family;
@@ -150,7 +156,9 @@ struct table {
 
 struct tables {
   uint32_t epoch, free, end;
-  struct table endpoints, routes, cidrs, peers;
+  struct table endpoints;
+  uint32_t routes4, routes6, cidrs4, cidrs6, zero[2];
+  struct table peers;
   uint32_t tunnels, tunnels_count, ports, ports_count, node_port;
   struct mac router_mac;
 };

@@ -11,14 +11,8 @@ import {
   WORKER_STRIDE,
   WORKERS,
 } from '../../asm/layout/memory.ts';
-import {
-  ENDPOINT_SIZE,
-  PEER_SIZE,
-  PORT_SIZE,
-  PREFIX_SIZE,
-  TABLES_HEADER_SIZE,
-  TUNNEL_SIZE,
-} from '../../asm/layout/tables.ts';
+import { HASH_ROW_SIZE, PORT_SIZE, TABLES_HEADER_SIZE, TUNNEL_SIZE } from '../../asm/layout/tables.ts';
+import { TRIE_BYTES_PER_PREFIX } from '../../asm/layout/trie.ts';
 import type { Config } from '../config/schema.ts';
 
 /** Capacities that the memory is laid out for. */
@@ -63,10 +57,10 @@ function flowBytes(flows: number): number {
 function areaBytes({ endpoints, routes, cidrs, tunnels, policyBytes }: Sizes['tables']): number {
   const rooms = [
     TABLES_HEADER_SIZE,
-    hashBytes(endpoints, ENDPOINT_SIZE),
-    hashBytes(routes, PREFIX_SIZE),
-    hashBytes(cidrs, PREFIX_SIZE),
-    hashBytes(tunnels, PEER_SIZE),
+    hashBytes(endpoints),
+    hashBytes(tunnels),
+    trieBytes(routes),
+    trieBytes(cidrs),
     tunnels * TUNNEL_SIZE,
     MAX_PORTS * PORT_SIZE,
     policyBytes,
@@ -78,8 +72,13 @@ function areaBytes({ endpoints, routes, cidrs, tunnels, policyBytes }: Sizes['ta
 }
 
 /** As slotsFor in asm/table/snapshot.ts: a power of two, half full at most. */
-function hashBytes(count: number, rowSize: number): number {
-  return 2 ** Math.max(4, Math.ceil(Math.log2(count * 2))) * rowSize;
+function hashBytes(count: number): number {
+  return 2 ** Math.max(4, Math.ceil(Math.log2(count * 2))) * HASH_ROW_SIZE;
+}
+
+/** One trie a family, each with its room for alignment. */
+function trieBytes(count: number): number {
+  return count * TRIE_BYTES_PER_PREFIX + 2 * 64;
 }
 
 const roundUp = (bytes: number, unit: number) => Math.ceil(bytes / unit) * unit;

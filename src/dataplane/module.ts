@@ -9,8 +9,6 @@ export interface ControlExports {
     size: number,
     epoch: number,
     endpoints: number,
-    routes: number,
-    cidrs: number,
     peers: number,
     tunnels: number,
     ports: number,
@@ -28,25 +26,6 @@ export interface ControlExports {
     macLow: number,
     macHigh: number,
     tunnel: number,
-  ): number;
-  routePut(
-    area: number,
-    a0: number,
-    a1: number,
-    a2: number,
-    a3: number,
-    length: number,
-    kind: number,
-    target: number,
-  ): number;
-  cidrPut(
-    area: number,
-    a0: number,
-    a1: number,
-    a2: number,
-    a3: number,
-    length: number,
-    policyClass: number,
   ): number;
   peerPut(area: number, a0: number, a1: number, a2: number, a3: number, kind: number, tunnel: number): number;
   tunnelRow(area: number, tunnel: number): number;

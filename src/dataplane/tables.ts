@@ -25,9 +25,11 @@ import {
   PORT_NODE_SET,
   PORT_POD,
   ROUTE_EMPTY,
-  ROUTE_NONE,
   ROUTE_OUTSIDE,
   ROUTE_TUNNEL,
+  ROUTE_UNASSIGNED,
+  TABLES_CIDRS4,
+  TABLES_CIDRS6,
   TABLES_FREE,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
@@ -35,6 +37,8 @@ import {
   TABLES_NODE4,
   TABLES_NODE6,
   TABLES_ROUTER_MAC,
+  TABLES_ROUTES4,
+  TABLES_ROUTES6,
   TUNNEL_FAMILY,
   TUNNEL_FLAGS,
   TUNNEL_GENEVE,
@@ -65,6 +69,7 @@ import type { Mac } from '../net/mac.ts';
 import type { PolicySet } from '../policy/compiled.ts';
 import type { Memory } from './memory.ts';
 import type { ControlExports } from './module.ts';
+import { type TrieEntry, trieOf } from './trie.ts';
 import { tunnelHeader } from './tunnel-header.ts';
 
 /** Gateways of every pod, link-local: they exist nowhere, the data path answers for them. */
@@ -143,6 +148,8 @@ class TableWriter {
   readonly #memory: Memory;
   readonly #area: number;
   readonly #input: TableInput;
+  /** Where the policy may lie. */
+  #policy = { begin: 0, end: Number.POSITIVE_INFINITY };
 
   constructor(wasm: ControlExports, memory: Memory, area: number, input: TableInput) {
     this.#wasm = wasm;
@@ -153,18 +160,8 @@ class TableWriter {
 
   fill(areaSize: number, epoch: number): TableUse {
     const { tables } = this.#input.config;
-    const { endpoints, routes, cidrs, tunnels } = tables;
-    const begun = this.#wasm.tablesBegin(
-      this.#area,
-      areaSize,
-      epoch,
-      endpoints,
-      routes,
-      cidrs,
-      tunnels,
-      tunnels,
-      MAX_PORTS,
-    );
+    const { endpoints, tunnels } = tables;
+    const begun = this.#wasm.tablesBegin(this.#area, areaSize, epoch, endpoints, tunnels, tunnels, MAX_PORTS);
     if (!begun) throw new RangeError(`a table area of ${areaSize} bytes does not hold its own tables`);
     this.#writeHeader();
     this.#writeTunnels();
@@ -276,30 +273,43 @@ class TableWriter {
 
   #writeRoutes(): void {
     const { desired, config } = this.#input;
-    const kinds = { tunnel: ROUTE_TUNNEL, empty: ROUTE_EMPTY, outside: ROUTE_OUTSIDE, none: ROUTE_NONE };
-    for (const route of desired.routes) {
+    const kinds = {
+      tunnel: ROUTE_TUNNEL,
+      empty: ROUTE_EMPTY,
+      outside: ROUTE_OUTSIDE,
+      none: ROUTE_UNASSIGNED,
+    };
+    const entries = desired.routes.map((route): TrieEntry => {
       const target = route.kind === 'tunnel' ? this.#facts(route.tunnel).number : 0;
-      const { address, bits } = route.prefix;
-      if (!this.#wasm.routePut(this.#area, ...words(address), bits, kinds[route.kind], target)) {
-        throw new TablesFull('routes', config.tables.routes, desired.routes.length);
-      }
-    }
+      return { prefix: route.prefix, value: (kinds[route.kind] << 16) | target };
+    });
+    if (entries.length > config.tables.routes)
+      throw new TablesFull('routes', config.tables.routes, entries.length);
+    this.#writeTries(entries, { 4: TABLES_ROUTES4, 6: TABLES_ROUTES6 });
   }
 
   #writeBlocks(): void {
     const { desired, config } = this.#input;
-    for (const { prefix, policyClass } of desired.policy.blocks) {
-      if (!this.#wasm.cidrPut(this.#area, ...words(prefix.address), prefix.bits, policyClass)) {
-        throw new TablesFull('cidrs', config.tables.cidrs, desired.policy.blocks.length);
-      }
+    const entries = desired.policy.blocks.map(({ prefix, policyClass }) => ({ prefix, value: policyClass }));
+    if (entries.length > config.tables.cidrs)
+      throw new TablesFull('cidrs', config.tables.cidrs, entries.length);
+    this.#writeTries(entries, { 4: TABLES_CIDRS4, 6: TABLES_CIDRS6 });
+  }
+
+  #writeTries(entries: readonly TrieEntry[], bases: Readonly<Record<4 | 6, number>>): void {
+    for (const family of [4, 6] as const) {
+      const trie = trieOf(entries.filter(({ prefix }) => prefix.address.family === family));
+      this.#u32(this.#area + bases[family], trie.length === 0 ? 0 : this.#append(trie));
     }
   }
 
   /** @returns bytes that the policy takes */
   #writePolicyAndPorts(): number {
-    const { desired, ports, decisions } = this.#input;
+    const { desired, config, ports, decisions } = this.#input;
     const { policy } = desired;
     const before = this.#memory.view.getUint32(this.#area + TABLES_FREE, true);
+    // Room that the tries leave is theirs: what fits today must fit when there are more routes.
+    this.#policy = { begin: before, end: before + config.tables.policyBytes };
     const rows = policy.rows.map((cells) =>
       this.#append(
         cells.map((cell) => (cell & POLICY_CELL_ALLOW) | (decisions[cell & POLICY_CELL_DECISION] ?? 0)),
@@ -335,7 +345,7 @@ class TableWriter {
     return at;
   }
 
-  #append(list: Uint32Array | Uint16Array): number {
+  #append(list: Uint32Array | Uint16Array | Uint8Array): number {
     const at = this.#alloc(list.byteLength);
     this.#bytes(at, new Uint8Array(list.buffer, list.byteOffset, list.byteLength));
     return at;
@@ -343,9 +353,9 @@ class TableWriter {
 
   #alloc(bytes: number): number {
     const at = this.#wasm.tablesAlloc(this.#area, BigInt(bytes)) >>> 0;
-    if (at !== 0) return at;
-    const { policyBytes } = this.#input.config.tables;
-    throw new TablesFull('policyBytes', policyBytes, policyBytes + bytes);
+    const { begin, end } = this.#policy;
+    if (at !== 0 && at + bytes <= end) return at;
+    throw new TablesFull('policyBytes', this.#input.config.tables.policyBytes, (at || end) + bytes - begin);
   }
 
   #facts(key: string): TunnelFacts {

@@ -3,7 +3,6 @@
  * policyCell over them.
  */
 import {
-  CLASS_UNKNOWN,
   ENDPOINT_FLAGS,
   ENDPOINT_IDENTITY,
   ENDPOINT_IS_NODE,
@@ -12,7 +11,6 @@ import {
   PORT_EGRESS_SET,
   PORT_INGRESS_SET,
   PORT_NODE_SET,
-  PREFIX_TARGET,
 } from '../../asm/layout/tables.ts';
 import type { Cluster } from '../control/cluster.ts';
 import { podMac } from '../control/desired.ts';
@@ -105,8 +103,7 @@ export class Matcher {
     const endpoint = this.#wasm.endpointFind(this.#area, this.#scratch) >>> 0;
     if (endpoint !== 0 && !(this.#memory.view.getUint16(endpoint + ENDPOINT_FLAGS, true) & ENDPOINT_IS_NODE))
       return this.#u32(endpoint + ENDPOINT_IDENTITY);
-    const block = this.#wasm.cidrFind(this.#area, this.#scratch) >>> 0;
-    return block === 0 ? CLASS_UNKNOWN : this.#u32(block + PREFIX_TARGET);
+    return this.#wasm.cidrFind(this.#area, this.#scratch) >>> 0;
   }
 
   #u32(at: number): number {

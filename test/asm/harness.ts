@@ -98,12 +98,16 @@ import {
   PORT_NODE_SET,
   STAT_COUNT,
   STAT_RECEIVED,
+  TABLES_CIDRS4,
+  TABLES_CIDRS6,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
   TABLES_NODE_PORT,
   TABLES_NODE4,
   TABLES_NODE6,
   TABLES_ROUTER_MAC,
+  TABLES_ROUTES4,
+  TABLES_ROUTES6,
   TUNNEL_COUNTER_SIZE,
   TUNNEL_FAMILY,
   TUNNEL_FLAGS,
@@ -131,7 +135,9 @@ import {
   instantiate,
   type WorkerExports,
 } from '../../src/dataplane/module.ts';
+import { type TrieEntry, trieOf } from '../../src/dataplane/trie.ts';
 import { address, words } from '../../src/net/address.ts';
+import { prefix } from '../../src/net/prefix.ts';
 import { concat, ip16, mac as macBytes, vnet } from '../support/packets.ts';
 
 interface DataPathExports extends ControlExports, WorkerExports {
@@ -220,8 +226,6 @@ export interface Tables {
   /** Capacities, where they matter. */
   readonly sizes?: {
     readonly endpoints?: number;
-    readonly routes?: number;
-    readonly cidrs?: number;
     readonly peers?: number;
   };
 }
@@ -367,8 +371,6 @@ export class TestNode {
         AREA_SIZE,
         epoch,
         sizes.endpoints ?? 256,
-        sizes.routes ?? 256,
-        sizes.cidrs ?? 256,
         sizes.peers ?? 64,
         Math.max(1, tables.tunnels.length),
         Math.max(...Object.keys(tables.ports).map(Number), 0) + 1,
@@ -395,12 +397,16 @@ export class TestNode {
         `endpoint ${one.address}`,
       );
     }
-    for (const { prefix, kind, target = 0 } of tables.routes) {
-      fits(wasm.routePut(area, ...prefixWords(prefix), kind, target), `route ${prefix}`);
-    }
-    for (const { prefix, policyClass } of tables.cidrs ?? []) {
-      fits(wasm.cidrPut(area, ...prefixWords(prefix), policyClass), `block ${prefix}`);
-    }
+    const routes = tables.routes.map(({ prefix: text, kind, target = 0 }) => ({
+      prefix: prefix(text),
+      value: (kind << 16) | target,
+    }));
+    this.writeTries(area, routes, { 4: TABLES_ROUTES4, 6: TABLES_ROUTES6 });
+    const cidrs = (tables.cidrs ?? []).map(({ prefix: text, policyClass }) => ({
+      prefix: prefix(text),
+      value: policyClass,
+    }));
+    this.writeTries(area, cidrs, { 4: TABLES_CIDRS4, 6: TABLES_CIDRS6 });
     for (const { address: outer, kind, tunnel } of tables.peers) {
       fits(wasm.peerPut(area, ...words(address(outer)), kind, tunnel), `peer ${outer}`);
     }
@@ -415,6 +421,17 @@ export class TestNode {
       this.#u32(row + PORT_EGRESS_SET, port.egress ? this.#writeSet(port.egress) : 0);
       this.#u32(row + PORT_INGRESS_SET, port.ingress ? this.#writeSet(port.ingress) : 0);
       this.#u32(row + PORT_NODE_SET, port.toNode ? this.#writeSet(port.toNode) : 0);
+    }
+  }
+
+  /** Puts the trie of each family's prefixes where the area says that it is. */
+  writeTries(area: number, entries: readonly TrieEntry[], bases: Readonly<Record<4 | 6, number>>): void {
+    for (const family of [4, 6] as const) {
+      const trie = trieOf(entries.filter((entry) => entry.prefix.address.family === family));
+      const at = trie.length === 0 ? 0 : this.wasm.tablesAlloc(area, BigInt(trie.length)) >>> 0;
+      if (trie.length > 0 && at === 0) throw new Error('a trie does not fit');
+      this.bytes.set(trie, at);
+      this.#u32(area + bases[family], at);
     }
   }
 
@@ -703,11 +720,6 @@ function macWords(text: string): [number, number] {
 }
 
 /** Four words and a length that counts from the first of 128 bits. */
-function prefixWords(prefix: string): [number, number, number, number, number] {
-  const [base = '', length = ''] = prefix.split('/');
-  return [...words(address(base)), Number(length) + (base.includes('.') ? 96 : 0)];
-}
-
 /** Fate of a burst's only packet. */
 export function fate({ verdicts }: Burst): string {
   const names = Object.keys(verdicts);

@@ -14,7 +14,6 @@ import {
   POLICY_SET_UDP,
   PORT_EGRESS_SET,
   PORT_INGRESS_SET,
-  PREFIX_TARGET,
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../../src/config/schema.ts';
 import type { Desired } from '../../src/control/desired.ts';
@@ -78,7 +77,7 @@ export class TestTables {
     });
   }
 
-  /** Offset of the row that a finder answers with, 0: none. */
+  /** What a finder answers: offset of an endpoint's row, value of a route, class of a block; 0: none. */
   find(table: 'endpoint' | 'route' | 'cidr', at: Address | string): number {
     const { bytes } = typeof at === 'string' ? address(at) : at;
     this.memory.bytes.set(bytes, SCRATCH);
@@ -134,8 +133,7 @@ export class TestTables {
     const endpoint = this.find('endpoint', peer);
     if (endpoint !== 0 && !(this.u16(endpoint + ENDPOINT_FLAGS) & ENDPOINT_IS_NODE))
       return this.u32(endpoint + ENDPOINT_IDENTITY);
-    const block = this.find('cidr', peer);
-    return block === 0 ? 0 : this.u32(block + PREFIX_TARGET);
+    return this.find('cidr', peer);
   }
 
   cell(set: number, policyClass: number, protocol: number, port: number): number {
