@@ -31,7 +31,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: 'policy',
-    summary: 'why NetworkPolicy allows or denies a connection',
+    summary: 'why policy allows or denies a connection, and what a change of it would',
     load: async () => (await import('./cli/policy.ts')).policyCommand(),
   },
   {

@@ -4,7 +4,7 @@
  *     error: outer IP │ ICMP │ quoted IP │ first bytes of quoted transport │
  *                              └─ a packet that crossed here, from the error's receiver
  */
-import { DIRECTION_FORWARD, FLOW_DECISION } from '../layout/flows';
+import { DIRECTION_FORWARD, DIRECTION_REVERSE, FLOW_DECISION } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
 import { PACKET_SCRATCH } from '../layout/packet';
 import { POLICY_CELL_ALLOW } from '../layout/tables';
@@ -18,8 +18,8 @@ import { base } from '../worker';
 import { hashFlow } from './parse';
 
 /**
- * Whether the packet quoted by an ICMP error was sent by the error's receiver, in a flow that was admitted. The
- * error's DECISION is then the flow's.
+ * Whether the packet quoted by an ICMP error was sent by the error's receiver, in a flow that was admitted. Its
+ * DECISION is then the flow's, and DIRECTION that of a packet of the flow to the same receiver.
  */
 export function quotedFlow(packet: Packet): bool {
   const quote = packet.data() + packet.payload();
@@ -59,5 +59,6 @@ export function quotedFlow(packet: Packet): bool {
   const decision = load<u32>(flow, FLOW_DECISION);
   if (!(decision & POLICY_CELL_ALLOW)) return false;
   packet.setDecision(decision);
+  packet.setDirection(scratch.direction() === DIRECTION_FORWARD ? DIRECTION_REVERSE : DIRECTION_FORWARD);
   return true;
 }

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { readObjects } from '../control/file-store.ts';
 import { explanationText, PolicyOracle, type Probe } from '../policy/why.ts';
 import { Lines } from '../replay/lines.ts';
+import { policyDiffCommand } from './policy-diff.ts';
 
 interface Flags {
   readonly manifests: string;
@@ -34,6 +35,7 @@ export function policyCommand(): Command {
     )
     .option('--json', 'one JSON object')
     .action(why);
+  policy.addCommand(policyDiffCommand());
   return policy;
 }
 

@@ -15,7 +15,7 @@ import { integer } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
 import { type Cluster, clusterOf, type Pod } from '../control/cluster.ts';
 import type { Objects } from '../control/objects.ts';
-import type { Decision, Direction } from './compiled.ts';
+import type { Decision, Direction, Traffic } from './compiled.ts';
 import { type End, Ends } from './ends.ts';
 import { Matcher } from './matcher.ts';
 
@@ -32,7 +32,7 @@ type Reason =
   | 'hairpin';
 
 /** What one direction says. */
-interface DirectionVerdict {
+export interface DirectionVerdict {
   readonly verdict: Verdict;
   /**
    * Decided by a rule: its policy. Default deny: every policy that isolates the pod.
@@ -143,29 +143,35 @@ function* batches(probes: readonly Probe[]): Generator<{ batch: Probe[]; pods: S
   if (batch.length > 0) yield { batch, pods };
 }
 
-function judge(matcher: Matcher, probe: Probe, direction: Direction): DirectionVerdict {
-  const { from, to, protocol, port } = probe;
+function judge(
+  matcher: Matcher,
+  { from, to, protocol, port }: Probe,
+  direction: Direction,
+): DirectionVerdict {
   const [judged, peer] = direction === 'egress' ? [from, to] : [to, from];
-  const untouched = untouchedByPolicy(judged, peer, direction);
-  if (untouched || !judged.pod) return untouched ?? passed('not-a-pod');
   const number = protocol === 'ICMP' ? icmp[peer.address.family] : protocols[protocol];
-  const toNode = direction === 'egress' && isOwnNode(judged.pod, peer);
-  const traffic = toNode ? 'toNode' : direction;
-  const said = decidedBy(matcher.match(judged.pod.key, traffic, peer.address, number, port ?? 0));
-  return toNode && said.rule === null ? passed('own-node') : said;
+  return directionVerdict(judged, peer, direction, (traffic, pod) =>
+    matcher.match(pod.key, traffic, peer.address, number, port ?? 0),
+  );
 }
 
-/** What is said of a direction that policies do not judge, whatever they are. */
-function untouchedByPolicy(judged: End, peer: End, direction: Direction): DirectionVerdict | undefined {
+/** @param decide asks the matcher, where it is for policies to judge; undefined: none applies */
+export function directionVerdict(
+  judged: End,
+  peer: End,
+  direction: Direction,
+  decide: (traffic: Traffic, pod: Pod) => Decision | undefined,
+): DirectionVerdict {
   const { pod } = judged;
   if (!pod) return passed(judged.isHostNetwork ? 'host-network' : 'not-a-pod');
   if (peer.pod?.key === pod.key) return passed('hairpin');
-  if (direction === 'ingress' && isOwnNode(pod, peer)) return passed('own-node');
-  return undefined;
+  if (!isOwnNode(pod, peer)) return decidedBy(decide(direction, pod));
+  const said = direction === 'egress' ? decidedBy(decide('toNode', pod)) : undefined;
+  return said && said.rule !== null ? said : passed('own-node');
 }
 
-/** @param decision of the matcher; undefined where no policy applies to the pod in that direction */
-function decidedBy(decision: Decision | undefined): DirectionVerdict {
+/** @param decision undefined where no policy applies to the pod in that direction */
+export function decidedBy(decision: Decision | undefined): DirectionVerdict {
   if (!decision) return passed('not-isolated');
   const { verdict, tier, policies, rule, name } = decision;
   return {
@@ -180,7 +186,7 @@ function decidedBy(decision: Decision | undefined): DirectionVerdict {
 
 const passed = (reason: Reason): DirectionVerdict => ({ verdict: 'allow', policies: [], rule: null, reason });
 
-const isOwnNode = ({ node }: Pod, peer: End) => node !== undefined && node === peer.node;
+export const isOwnNode = ({ node }: Pod, peer: End): boolean => node !== undefined && node === peer.node;
 
 /** What a person reads of an explanation. */
 export function explanationText({ from, to, protocol, port }: Probe, explanation: Explanation): string {

@@ -99,7 +99,7 @@ interface StartOptions {
  * Starts a node with what its data path should know.
  * @param config with one worker
  */
-async function startNode(
+export async function startNode(
   config: Config,
   desired: Desired,
   { mtu, before, module = dataPath() }: StartOptions,

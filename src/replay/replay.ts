@@ -3,8 +3,8 @@ import type { CapturedPacket } from '../capture-file/packet.ts';
 import { readCapture } from '../capture-file/reader.ts';
 import type { Decoded } from './decoded.ts';
 
-/** A packet of a file with what it is and what becomes of it, as `--json` prints it. */
-export interface ReplayedPacket extends Decoded {
+/** Where a packet stands. */
+export interface Place {
   /** The file as it was named. */
   readonly file: string;
   /** Number of the packet in its file, from 1. */
@@ -12,6 +12,9 @@ export interface ReplayedPacket extends Decoded {
   /** Bytes on the wire. */
   readonly length: number;
 }
+
+/** A packet of a file with what it is and what becomes of it, as `--json` prints it. */
+export type ReplayedPacket = Place & Decoded;
 
 /** A file that could not be read to its end. */
 export interface Fault {
@@ -22,10 +25,10 @@ export interface Fault {
  * Replays capture files one after another. A file that is damaged, or cannot be opened, yields a fault behind every
  * packet that could be read of it.
  */
-export function* replay(
+export function* replay<T extends object>(
   files: readonly string[],
-  decode: (packet: CapturedPacket) => Decoded,
-): Generator<ReplayedPacket | Fault> {
+  decode: (packet: CapturedPacket) => T,
+): Generator<(Place & T) | Fault> {
   for (const file of files) {
     let n = 0;
     const packets = readCapture(file);
