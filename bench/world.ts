@@ -132,7 +132,7 @@ export class World {
       tunnels: new Map(
         this.desired.tunnels.map(({ key }, number) => [
           key,
-          { number, mtu: this.mtu, slot: SENDING_SLOT, slots: SENDING_SLOTS },
+          { number, mtu: this.mtu, slot: SENDING_SLOT, slots: SENDING_SLOTS, isInjected: false },
         ]),
       ),
       decisions: this.desired.policy.decisions.map((_, i) => i),

@@ -17,6 +17,8 @@ constexpr SetUpExport kSetUpExports[] = {
     {"attachMemory", attachMemory},
     {"openTap", openTap},
     {"deleteTap", deleteTap},
+    {"openInjectionTap", openInjectionTap},
+    {"interfaceFeatures", interfaceFeatures},
     {"openUdp", openUdp},
     {"openRawIp", openRawIp},
     {"openWakeup", openWakeup},

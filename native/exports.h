@@ -14,6 +14,10 @@ napi_value attachMemory(Environment&, const Arguments&);
 // tap.cc
 napi_value openTap(Environment&, const Arguments&);
 napi_value deleteTap(Environment&, const Arguments&);
+napi_value openInjectionTap(Environment&, const Arguments&);
+
+// interface_features.cc
+napi_value interfaceFeatures(Environment&, const Arguments&);
 
 // udp.cc
 napi_value openUdp(Environment&, const Arguments&);

@@ -19,20 +19,13 @@ namespace overweft {
 namespace {
 
 constexpr const char* kProbeTap = "owprobe%d";
-// linux/if_tun.h since 6.17, linux/virtio_net.h virtio_net_hdr_v1_hash_tunnel.
-constexpr unsigned kTunFUdpTunnel = 0x80 | 0x100;
-constexpr int kTunnelHeader = 24;
-
-void setOffload(int fd, unsigned mask) {
-  if (ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(mask)) != 0) {
-    throwErrno("ioctl(TUNSETOFFLOAD)", kProbeTap);
-  }
-}
 
 void tryTap(const TapOffloads& offloads) {
   std::string name = kProbeTap;
   UniqueFd fd = openTapQueue(name);
-  setOffload(fd.get(), offloadMask(offloads));
+  if (ioctl(fd.get(), TUNSETOFFLOAD, static_cast<unsigned long>(offloadMask(offloads))) != 0) {
+    throwErrno("ioctl(TUNSETOFFLOAD)", name);
+  }
 }
 
 void tryMultiQueue() {
@@ -44,9 +37,7 @@ void tryMultiQueue() {
 void tryTunnelGso() {
   std::string name = kProbeTap;
   UniqueFd fd = openTapQueue(name);
-  int size = kTunnelHeader;
-  if (ioctl(fd.get(), TUNSETVNETHDRSZ, &size) != 0) throwErrno("ioctl(TUNSETVNETHDRSZ)", name);
-  setOffload(fd.get(), offloadMask({true, true, false}) | kTunFUdpTunnel);
+  takeTunnelSuperframes(fd.get(), name);
 }
 
 void trySocketOption(int level, int option, int value, const char* call) {

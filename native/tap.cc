@@ -18,11 +18,17 @@ namespace {
 
 // linux/if_tun.h since 6.2, and either alone is EINVAL.
 constexpr unsigned kTunFUso = 0x20 | 0x40;
+// linux/if_tun.h since 6.17: TUN_F_UDP_TUNNEL_GSO, TUN_F_UDP_TUNNEL_GSO_CSUM.
+constexpr unsigned kTunFUdpTunnel = 0x80 | 0x100;
 
 void requireInterfaceName(const char* call, const std::string& name) {
   if (name.size() >= IFNAMSIZ) {
     throwRange(std::string(call) + ": interface name '" + name + "' is longer than 15 bytes");
   }
+}
+
+void setVnetHeader(int fd, int bytes, const std::string& name) {
+  if (ioctl(fd, TUNSETVNETHDRSZ, &bytes) != 0) throwErrno("ioctl(TUNSETVNETHDRSZ)", name);
 }
 
 /// Sets the most that the kernel takes of `wanted`, giving up USO first, then TSO.
@@ -71,13 +77,29 @@ unsigned offloadMask(const TapOffloads& offloads) {
   return mask;
 }
 
+void takeTunnelSuperframes(int fd, const std::string& name) {
+  setVnetHeader(fd, abi::VNET_TUNNEL_HEADER, name);
+  unsigned mask = offloadMask({true, true, false}) | kTunFUdpTunnel;
+  if (ioctl(fd, TUNSETOFFLOAD, static_cast<unsigned long>(mask)) != 0) {
+    throwErrno("ioctl(TUNSETOFFLOAD)", name);
+  }
+}
+
+napi_value openInjectionTap(Environment& environment, const Arguments& arguments) {
+  Options options = arguments.options(0);
+  std::string name = options.string("name");
+  requireInterfaceName("openInjectionTap", name);
+  UniqueFd fd = openTapQueue(name);
+  takeTunnelSuperframes(fd.get(), name);
+  return toNumber(arguments.env(), environment.held.hold(std::move(fd)));
+}
+
 napi_value openTap(Environment& environment, const Arguments& arguments) {
   Options options = arguments.options(0);
   std::string name = options.string("name");
   requireInterfaceName("openTap", name);
   bool persist = options.boolean("persist", false);
   bool exclusive = options.boolean("exclusive", false);
-  int vnetHeader = static_cast<int>(options.optionalNumber("vnetHeader").value_or(abi::VNET_HEADER));
   TapOffloads offloads = wantedOffloads(options);
 
   UniqueFd fd;
@@ -85,7 +107,7 @@ napi_value openTap(Environment& environment, const Arguments& arguments) {
     if (exclusive && if_nametoindex(name.c_str()) != 0) throwErrno(EEXIST, "if_nametoindex", name);
     fd = openTapQueue(name);
   });
-  if (ioctl(fd.get(), TUNSETVNETHDRSZ, &vnetHeader) != 0) throwErrno("ioctl(TUNSETVNETHDRSZ)", name);
+  setVnetHeader(fd.get(), abi::VNET_HEADER, name);
   offloads = negotiate(fd.get(), offloads, name);
   if (persist && ioctl(fd.get(), TUNSETPERSIST, 1) != 0) throwErrno("ioctl(TUNSETPERSIST)", name);
 

@@ -24,4 +24,8 @@ UniqueFd openTapQueue(std::string& name);
 /// TUNSETOFFLOAD mask of `offloads`.
 unsigned offloadMask(const TapOffloads& offloads);
 
+/// Makes a queue take superframes inside UDP tunnels behind a vnet header of VNET_TUNNEL_HEADER bytes; since
+/// Linux 6.17.
+void takeTunnelSuperframes(int fd, const std::string& name);
+
 }  // namespace overweft

@@ -59,6 +59,8 @@ export const DEFAULT_BATCH: u32 = 64;
 export const CONTROL_SOCKET_KINDS: u32 = 0x1400;
 /** Socket slots in all. */
 export const MAX_SOCKETS: u32 = 512;
+/** One u16 a socket slot: local UDP port, 0: none. */
+export const CONTROL_SOCKET_PORTS: u32 = 0x1800;
 
 /** Offloads that the host gives and the operator has not switched off. */
 export const OFFLOAD_TSO: u32 = 0x1;
@@ -150,6 +152,8 @@ export const DATAGRAM_HEADROOM: u32 = 256;
 
 /** Local ports (pods and node TAPs); a port's number is its slot in the addon. */
 export const MAX_PORTS: u32 = 1024;
+/** Slot of the TAP through which superframes are injected into the node's kernel; no pod's. */
+export const INJECTION_SLOT: u32 = 1023;
 /** Slots from here on are sockets. */
 export const FIRST_SOCKET_SLOT: u32 = 1024;
 /** Tunnels: one a peer, encapsulation and underlay family. */
@@ -159,3 +163,5 @@ export const MAX_DECISIONS: u32 = 65536;
 
 /** Bytes of virtio_net_hdr_v1 (linux/virtio_net.h) before each frame of a TAP. */
 export const VNET_HEADER: u32 = 12;
+/** Bytes of virtio_net_hdr_v1_hash_tunnel before each injected frame. */
+export const VNET_TUNNEL_HEADER: u32 = 24;

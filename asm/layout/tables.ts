@@ -120,8 +120,10 @@ export const PEER_USED: u32 = 22;
 //      ├kind ┼famly┼hdrlen┼peer ┼ mtu ┼slot ┼slots ┼vni ┼tos┼ttl┼flags ┼sockaddr┼dst MAC ┼src MAC ┤
 //      64              80              96                                192
 //      ├ remote ───────┼ local ────────┼ header template, hdrlen bytes ──┤
+//      192      194                                                      256
+//      ├ outlen ┼ Ethernet, IP and UDP header of injected frames, outlen ┤
 //
-export const TUNNEL_SIZE: u32 = 192;
+export const TUNNEL_SIZE: u32 = 256;
 /** u8: TUNNEL_VXLAN, TUNNEL_GENEVE, TUNNEL_IPIP; 0: no tunnel. */
 export const TUNNEL_KIND: u32 = 0;
 /** u8: outer IP version, 4 or 6. */
@@ -159,6 +161,13 @@ export const TUNNEL_LOCAL: u32 = 80;
  * or the outer IP header (IPIP) with lengths, identification and checksum zero.
  */
 export const TUNNEL_HEADER: u32 = 96;
+/** u16: bytes of TUNNEL_OUTER; 0: superframes are split here instead of injected. */
+export const TUNNEL_OUTER_LENGTH: u32 = 192;
+/**
+ * Ethernet, IP and UDP header before a superframe that the kernel splits: lengths, identification, checksums and
+ * UDP source port zero.
+ */
+export const TUNNEL_OUTER: u32 = 194;
 
 export const TUNNEL_VXLAN: u32 = 1;
 export const TUNNEL_GENEVE: u32 = 2;
@@ -170,6 +179,8 @@ export const TUNNEL_IS_ETHERNET: u32 = 0x1;
 export const TUNNEL_IS_ECN_COMPATIBILITY: u32 = 0x2;
 /** GENEVE: protocol type of the template is patched for each inner family. */
 export const TUNNEL_IS_GENEVE_IP: u32 = 0x4;
+/** Datagrams carry an outer UDP checksum. */
+export const TUNNEL_HAS_CHECKSUM: u32 = 0x8;
 
 // ---- socket kinds (CONTROL_SOCKET_KINDS): what a socket slot receives ------------------------------
 export const SOCKET_NONE: u32 = 0;
@@ -285,4 +296,6 @@ export const STAT_GENERATED_SUPPRESSED: u32 = 12;
 export const STAT_MESSAGES_LOST: u32 = 13;
 /** Connections that found their bucket full of established ones and were carried without an entry. */
 export const STAT_FLOWS_REFUSED: u32 = 14;
+/** Superframes that the node's kernel was given to split. */
+export const STAT_INJECTED: u32 = 20;
 export const STAT_COUNT: u32 = 32;

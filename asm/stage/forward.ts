@@ -2,7 +2,7 @@
  * Forward: the last stage. TTL, MTU, and out: to a TAP of this node or into a tunnel.
  *
  *                        to a TAP                          to a tunnel
- *     from a TAP         whole, superframes too            split, fragmented, encapsulated
+ *     from a TAP         whole, superframes too            split or injected, fragmented, encapsulated
  *     from a tunnel      coalesced; a peer's superframe    (never)
  *                        handed on as one
  */
@@ -40,6 +40,7 @@ import { encap } from './encap';
 import { limitAt, limitLength, setInnerLimit } from './encapsulation-limit';
 import { etherAddress, etherWrite } from './ether';
 import { fragment } from './fragment';
+import { inject, mayInject } from './inject';
 import { segment } from './segment';
 
 /** Packets up to this size are copied behind their new header; longer ones are gathered. */
@@ -104,7 +105,9 @@ function toTarget(packet: Packet, target: u32, to: usize, tunnel: usize): void {
   }
   let sent: bool;
   if (size !== 0) {
-    sent = segment(packet, size, tunnel, target, 1);
+    sent = mayInject(packet, tunnel)
+      ? inject(packet, tunnel, target)
+      : segment(packet, size, tunnel, target, 1);
   } else {
     if (packet.has(PACKET_IS_PARTIAL)) completeFromVnet(packet);
     sent = isTooLong

@@ -14,6 +14,7 @@
 
 import { IOV_LENGTH, IOV_SIZE } from '../layout/burst';
 import {
+  INJECTION_SLOT,
   MAX_IOVS,
   MAX_TX_MESSAGES,
   OFFLOAD_UDP_SEGMENT,
@@ -40,7 +41,14 @@ import { STAT_BATCHES, TUNNEL_IPIP, TUNNEL_KIND, TUNNEL_SOCKADDR, TUNNEL_TX_PACK
 import { countStat, countTunnel } from '../table/counters';
 import { tunnelRow } from '../table/snapshot';
 import { area, base, maxBatch, offloads } from '../worker';
-import { messageBegin, messageEnd, messageEntries, iovs as messageIovs, messages } from './message';
+import {
+  messageBegin,
+  messageEnd,
+  messageEntries,
+  iovs as messageIovs,
+  messagePush,
+  messages,
+} from './message';
 
 /** Most bytes of one message: below 65507 (UDP over IPv4), with room for IPv6 extension headers. */
 const MAX_MESSAGE_BYTES: u32 = 65000;
@@ -80,6 +88,36 @@ export function pendingSingle(
   store<u32>(row, tunnel, PENDING_TUNNEL);
   store<u32>(row, length, PENDING_BYTES);
   store<u32>(row, 1, PENDING_DATAGRAMS);
+  store<u32>(row, 0, PENDING_NEXT);
+  rows++;
+  const v = base + WORKER_OPEN_IOVS + iovs * IOV_SIZE;
+  store<u32>(v, <u32>offset);
+  store<u32>(v, length, IOV_LENGTH);
+  iovs++;
+  chainAppend(row, slot, tunnel);
+}
+
+/**
+ * Adds a row of its own message: a superframe for the injection TAP, behind what its flow's socket `slot` has sent.
+ * @param bytes of the `datagrams` that the kernel will make of it
+ */
+export function pendingInjected(
+  slot: u32,
+  tunnel: u32,
+  offset: usize,
+  length: u32,
+  frames: u32,
+  datagrams: u32,
+  bytes: u32,
+): void {
+  const row = base + WORKER_PENDING + rows * PENDING_SIZE;
+  store<u32>(row, INJECTION_SLOT, PENDING_SLOT);
+  store<u32>(row, iovs, PENDING_IOV);
+  store<u32>(row, 1, PENDING_IOVS);
+  store<u32>(row, frames << 16, PENDING_SEGMENT);
+  store<u32>(row, tunnel, PENDING_TUNNEL);
+  store<u32>(row, bytes, PENDING_BYTES);
+  store<u32>(row, datagrams, PENDING_DATAGRAMS);
   store<u32>(row, 0, PENDING_NEXT);
   rows++;
   const v = base + WORKER_OPEN_IOVS + iovs * IOV_SIZE;
@@ -151,6 +189,10 @@ export function pendingFlush(): void {
 function chainFlush(head: usize): void {
   let row = head;
   while (row !== 0) {
+    if (<u32>load<u16>(row, PENDING_SLOT) === INJECTION_SLOT) {
+      row = injectedFlush(row);
+      continue;
+    }
     const first = row;
     const tunnel = load<u32>(first, PENDING_TUNNEL);
     const slotAndTos = load<u32>(first);
@@ -191,6 +233,16 @@ function chainFlush(head: usize): void {
     if (datagrams > 1) countStat(STAT_BATCHES, 1);
     countTunnel(tunnel, TUNNEL_TX_PACKETS, datagrams, bytes);
   }
+}
+
+/** @returns the next row of the chain */
+function injectedFlush(row: usize): usize {
+  const tunnel = load<u32>(row, PENDING_TUNNEL);
+  const entry = base + WORKER_OPEN_IOVS + load<u32>(row, PENDING_IOV) * IOV_SIZE;
+  const message = messageBegin(INJECTION_SLOT, 0, 0, <u32>load<u16>(row, PENDING_FRAMES), 0, tunnel);
+  messagePush(message, load<u32>(entry), load<u32>(entry, IOV_LENGTH));
+  countTunnel(tunnel, TUNNEL_TX_PACKETS, load<u32>(row, PENDING_DATAGRAMS), load<u32>(row, PENDING_BYTES));
+  return load<u32>(row, PENDING_NEXT);
 }
 
 /** Whether a row's datagrams may follow others of `segment` bytes: equal ones, or a shorter one as the last. */

@@ -17,6 +17,9 @@ export class Udp {
   @inline sourcePort(): u32 {
     return <u32>bswap<u16>(load<u16>(changetype<usize>(this)));
   }
+  @inline setSourcePort(port: u32): void {
+    store<u16>(changetype<usize>(this), bswap<u16>(<u16>port));
+  }
   @inline destinationPort(): u32 {
     return <u32>bswap<u16>(load<u16>(changetype<usize>(this), 2));
   }

@@ -4,6 +4,11 @@
  *
  *      0       1          2         4          6            8             10        12
  *      ├ flags ┼ gso type ┼ hdr len ┼ gso size ┼ csum start ┼ csum offset ┼ buffers ┤
+ *
+ * virtio_net_hdr_v1_hash_tunnel goes on; its offsets count from the frame's start:
+ *
+ *      12        20                      22                    24
+ *      ├ hash ───┼ outer transport offset ┼ inner network offset ┤
  */
 export const VNET_NEEDS_CSUM: u32 = 1;
 export const VNET_DATA_VALID: u32 = 2;
@@ -13,6 +18,12 @@ export const VNET_GSO_TCPV6: u32 = 4;
 export const VNET_GSO_UDP_L4: u32 = 5;
 /** Added to the type: the first segment carries CWR (RFC 3168). */
 export const VNET_GSO_ECN: u32 = 0x80;
+/** Flag: the outer UDP header of a tunnelled superframe has a checksum to complete, too. */
+export const VNET_UDP_TUNNEL_CSUM: u32 = 8;
+/** Added to the type: the superframe is inside a UDP tunnel over IPv4, */
+export const VNET_GSO_UDP_TUNNEL_IPV4: u32 = 0x20;
+/** or over IPv6. */
+export const VNET_GSO_UDP_TUNNEL_IPV6: u32 = 0x40;
 
 /** View of a vnet header. Valid where VNET_HEADER bytes are. */
 @unmanaged
@@ -57,5 +68,12 @@ export class Vnet {
     store<u16>(p, <u16>checksumStart, 6);
     store<u16>(p, <u16>checksumOffset, 8);
     store<u16>(p, 0, 10);
+  }
+  /** The part behind virtio_net_hdr_v1; valid where VNET_TUNNEL_HEADER bytes are. */
+  @inline setTunnel(outerTransport: u32, innerNetwork: u32): void {
+    const p = changetype<usize>(this);
+    store<u64>(p, 0, 12);
+    store<u16>(p, <u16>outerTransport, 20);
+    store<u16>(p, <u16>innerNetwork, 22);
   }
 }

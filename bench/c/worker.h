@@ -133,6 +133,8 @@ struct tunnel {
   struct mac inner_destination, inner_source;
   struct address remote, local;
   uint8_t header[96];
+  uint16_t outer_length;
+  uint8_t outer[62];
 };
 _Static_assert(sizeof(struct tunnel) == TUNNEL_SIZE, "tunnel");
 _Static_assert(offsetof(struct tunnel, header) == TUNNEL_HEADER, "tunnel.header");

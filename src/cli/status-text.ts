@@ -31,7 +31,14 @@ export function statusText(status: Status): string {
     ['Denied by policy', decisionRows(status)],
     [
       'Offloads',
-      Object.entries(status.offloads).map(([name, { used, reason }]) => [name, used ? 'on' : 'off', reason]),
+      [
+        ...Object.entries(status.offloads).map(([name, choice]) => offloadRow(name, choice)),
+        ...status.peers.flatMap(({ name, tunnels }) =>
+          tunnels
+            .filter(({ preferred }) => preferred && status.offloads.tunnelGso.used)
+            .map(({ injection }) => offloadRow(`tunnelGso to ${name}`, injection)),
+        ),
+      ],
     ],
   ];
   return sections
@@ -39,6 +46,12 @@ export function statusText(status: Status): string {
     .map(([title, rows]) => `${title}\n${table(rows)}`)
     .join('\n');
 }
+
+const offloadRow = (name: string, { used, reason }: { used: boolean; reason: string }) => [
+  name,
+  used ? 'on' : 'off',
+  reason,
+];
 
 function nodeRows({
   node,

@@ -106,6 +106,8 @@ const offloads = z.strictObject({
   udpSegment: offload,
   udpGro: offload,
   coalesce: offload,
+  /** `on`: even where the underlay's device would not split superframes itself. */
+  tunnelGso: z.enum(['auto', 'on', 'off']).default('auto'),
 });
 
 const cni = z.strictObject({

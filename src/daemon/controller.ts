@@ -80,6 +80,8 @@ export class Controller {
   #decisions = new Map<string, Decision>();
   /** Path MTU found by probes, by address of the peer. */
   readonly #pathMtus = new Map<string, number>();
+  /** Keys of tunnels whose superframes the kernel splits. */
+  readonly #injected = new Set<string>();
   readonly #waiting = new Set<() => void>();
   #stopped = false;
 
@@ -181,6 +183,14 @@ export class Controller {
     void this.#attempt();
   }
 
+  /** Probes say whether the kernel splits superframes for this tunnel. */
+  injected(key: string, isInjected: boolean): void {
+    if (this.#injected.has(key) === isInjected) return;
+    if (isInjected) this.#injected.add(key);
+    else this.#injected.delete(key);
+    void this.#attempt();
+  }
+
   stop(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
@@ -244,7 +254,11 @@ export class Controller {
     const tunnels = new Map<string, TunnelFacts>(
       desired.tunnels.map((tunnel) => {
         const number = numberOf(tunnelNumbers, tunnel.key);
-        return [tunnel.key, { number, mtu: this.#tunnelMtu(tunnel), ...sockets.sendSlots(tunnel) }];
+        const isInjected = this.#injected.has(tunnel.key);
+        return [
+          tunnel.key,
+          { number, mtu: this.#tunnelMtu(tunnel), isInjected, ...sockets.sendSlots(tunnel) },
+        ];
       }),
     );
     const interfaceMtu = this.#interfaceMtu(desired, tunnels);

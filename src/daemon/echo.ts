@@ -5,6 +5,7 @@
  *     ├ type ┼ code ┼ checksum ┼ identifier ┼ sequence ┼ zeros …
  */
 import type { Address } from '../net/address.ts';
+import { checksum } from '../net/checksum.ts';
 
 const REQUEST = { 4: 8, 6: 128 };
 const REPLY = { 4: 0, 6: 129 };
@@ -39,7 +40,7 @@ export function echoRequest(
   return packet;
 }
 
-/** The same behind an IP header; on IPv4 the kernel fills in length, identification and checksum (raw(7)). */
+/** The same behind an IP header. */
 export function echoRequestIp(source: Address, target: Address, echo: Echo): Buffer {
   const payload = echoRequest(source, target, echo);
   const header = Buffer.alloc(IP_HEADER[target.family]);
@@ -50,6 +51,7 @@ export function echoRequestIp(source: Address, target: Address, echo: Echo): Buf
     header[9] = PROTOCOL[4];
     header.set(source.bytes.subarray(12), 12);
     header.set(target.bytes.subarray(12), 16);
+    header.writeUInt16BE(checksum([header]), 10);
   } else {
     header[0] = 0x60;
     header.writeUInt16BE(payload.length, 4);
@@ -76,15 +78,4 @@ function pseudoHeader(source: Address, target: Address, length: number): Buffer 
   header.writeUInt32BE(length, 32);
   header[39] = PROTOCOL[6];
   return header;
-}
-
-/** RFC 1071, over parts of even length but for the last. */
-function checksum(parts: readonly Buffer[]): number {
-  let sum = 0;
-  for (const part of parts) {
-    for (let i = 0; i + 1 < part.length; i += 2) sum += part.readUInt16BE(i);
-    if (part.length % 2 === 1) sum += (part.at(-1) ?? 0) << 8;
-  }
-  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 0x10000);
-  return ~sum & 0xffff;
 }

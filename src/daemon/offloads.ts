@@ -39,6 +39,8 @@ export function chooseOffloads({ offloads, underlay }: Config, host: HostFeature
         : udpSegment,
     udpGro: choose('udpGro', host.udpGro),
     coalesce: choose('coalesce', { available: true }),
+    // Superframes need TAPs that give them.
+    tunnelGso: choose('tunnelGso', host.tso.available ? host.tunnelGso : host.tso),
   };
 }
 

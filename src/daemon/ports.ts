@@ -1,7 +1,7 @@
 // Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { MAX_PORTS } from '../../asm/layout/memory.ts';
+import { INJECTION_SLOT } from '../../asm/layout/memory.ts';
 import type { Pod } from '../control/cluster.ts';
 import { podMac } from '../control/desired.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
@@ -65,7 +65,7 @@ export interface PortsParts {
 
 export class Ports {
   readonly #parts: PortsParts;
-  readonly #slots = new Numbering(FIRST_POD_SLOT, MAX_PORTS);
+  readonly #slots = new Numbering(FIRST_POD_SLOT, INJECTION_SLOT);
   readonly #ports = new Map<string, PodPort>();
   /** Descriptors that no worker has yet. */
   readonly #unadopted = new Map<number, readonly number[]>();

@@ -27,6 +27,7 @@ import { RawSocket } from '../phy/raw.ts';
 import { version } from '../version.ts';
 import { Api } from './api.ts';
 import { Controller } from './controller.ts';
+import { Injection } from './injection.ts';
 import { Liveness } from './liveness.ts';
 import { metricsOf } from './metrics.ts';
 import { NodePorts } from './node-ports.ts';
@@ -159,6 +160,8 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   const cni = new CniService({ config, store, controller, ports, ledger, log });
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
+  const isWanted = offloads.tunnelGso.used;
+  const injection = new Injection({ addon, pool, config, controller, sockets, log, isWanted });
 
   const status = () =>
     statusOf({
@@ -170,6 +173,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       counters,
       liveness,
       pathMtus,
+      injection,
       offloads,
       flowsKept,
       flowsUsed: () => wasm.flowsCount(),
@@ -212,6 +216,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   const sweeps = setInterval(() => void sweep().catch(portFault), SWEEP_MS);
   liveness.start();
   pathMtus.start();
+  await injection.start();
   await controller.waitFor(() => controller.live, 10_000);
   log.info(
     { socket, epoch: publisher.epoch, flowsKept },
@@ -239,6 +244,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       controller.stop();
       liveness.stop();
       pathMtus.stop();
+      injection.stop();
       await api.close();
       await store.stop();
       await pool.stop();

@@ -5,7 +5,12 @@
  *           1025 … 1056    send over IPv4, a source port each (entropy)
  *           1057 …         the next kind or family, opened when a tunnel first needs it
  */
-import { CONTROL_SOCKET_KINDS, FIRST_SOCKET_SLOT, MAX_SOCKETS } from '../../asm/layout/memory.ts';
+import {
+  CONTROL_SOCKET_KINDS,
+  CONTROL_SOCKET_PORTS,
+  FIRST_SOCKET_SLOT,
+  MAX_SOCKETS,
+} from '../../asm/layout/memory.ts';
 import {
   SOCKET_GENEVE,
   SOCKET_IPIP4,
@@ -204,7 +209,9 @@ export class UnderlaySockets {
       throw new Error(`more than ${MAX_SOCKETS} underlay sockets are needed`);
     const { purpose, family, address, port, receiveBuffer, gro } = socket;
     this.#open.push({ slot, purpose, family, address, port, receiveBuffer, gro });
-    this.#memory.view.setUint8(CONTROL_SOCKET_KINDS + slot - FIRST_SOCKET_SLOT, kind);
+    const index = slot - FIRST_SOCKET_SLOT;
+    this.#memory.view.setUint8(CONTROL_SOCKET_KINDS + index, kind);
+    this.#memory.view.setUint16(CONTROL_SOCKET_PORTS + index * 2, port, true);
     this.#pending.push({ slot, fd, kind: socketKind, receive });
   }
 }

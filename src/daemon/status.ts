@@ -22,6 +22,7 @@ import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { Controller } from './controller.ts';
+import type { Injection, InjectionState } from './injection.ts';
 import type { Liveness, PeerLiveness } from './liveness.ts';
 import { nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { OffloadName, Offloads } from './offloads.ts';
@@ -46,6 +47,8 @@ export interface TunnelStatus {
   /** Routes lead into it; the others only receive. */
   readonly preferred: boolean;
   readonly path: PathMtu;
+  /** Whether the node's kernel splits superframes for it. */
+  readonly injection: InjectionState;
   readonly received: Traffic;
   readonly sent: Traffic;
   readonly dropped: number;
@@ -117,6 +120,7 @@ export interface StatusParts {
   };
   readonly liveness: Liveness;
   readonly pathMtus: PathMtus;
+  readonly injection: Injection;
   readonly offloads: Offloads;
   readonly flowsKept: boolean;
   readonly flowsUsed: () => number;
@@ -160,7 +164,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
   };
 }
 
-function peers({ controller, counters, liveness, pathMtus }: StatusParts): PeerStatus[] {
+function peers({ controller, counters, liveness, pathMtus, injection }: StatusParts): PeerStatus[] {
   const { live } = controller;
   if (!live) return [];
   const count = (number: number, field: number) => Number(counters.tunnels.read(number, field));
@@ -183,6 +187,7 @@ function peers({ controller, counters, liveness, pathMtus }: StatusParts): PeerS
           mtu,
           preferred: tunnel.isPreferred,
           path: pathMtus.of(tunnel.remote.text),
+          injection: injection.of(tunnel.key),
           received: { packets: count(number, TUNNEL_RX_PACKETS), bytes: count(number, TUNNEL_RX_BYTES) },
           sent: { packets: count(number, TUNNEL_TX_PACKETS), bytes: count(number, TUNNEL_TX_BYTES) },
           dropped: count(number, TUNNEL_DROPS),

@@ -42,6 +42,7 @@ import {
   TUNNEL_FAMILY,
   TUNNEL_FLAGS,
   TUNNEL_GENEVE,
+  TUNNEL_HAS_CHECKSUM,
   TUNNEL_HEADER,
   TUNNEL_HEADER_LENGTH,
   TUNNEL_INNER_DESTINATION,
@@ -52,6 +53,8 @@ import {
   TUNNEL_KIND,
   TUNNEL_LOCAL,
   TUNNEL_MTU,
+  TUNNEL_OUTER,
+  TUNNEL_OUTER_LENGTH,
   TUNNEL_PEER,
   TUNNEL_REMOTE,
   TUNNEL_SLOT,
@@ -69,6 +72,7 @@ import type { Mac } from '../net/mac.ts';
 import type { PolicySet } from '../policy/compiled.ts';
 import type { Memory } from './memory.ts';
 import type { ControlExports } from './module.ts';
+import { outerHeader } from './outer-header.ts';
 import { type TrieEntry, trieOf } from './trie.ts';
 import { tunnelHeader } from './tunnel-header.ts';
 
@@ -94,6 +98,8 @@ export interface TunnelFacts {
   /** Sockets to send from. */
   readonly slot: number;
   readonly slots: number;
+  /** The kernel splits superframes for it. */
+  readonly isInjected: boolean;
 }
 
 export interface TableInput {
@@ -235,6 +241,9 @@ class TableWriter {
     this.#bytes(row + TUNNEL_REMOTE, tunnel.remote.bytes);
     this.#bytes(row + TUNNEL_LOCAL, tunnel.local.bytes);
     this.#bytes(row + TUNNEL_HEADER, header);
+    const outer = facts.isInjected ? outerHeader(tunnel, config) : new Uint8Array();
+    this.#u16(row + TUNNEL_OUTER_LENGTH, outer.length);
+    this.#bytes(row + TUNNEL_OUTER, outer);
   }
 
   #writeEndpoints(): Endpoint[] {
@@ -381,9 +390,11 @@ class TableWriter {
   }
 }
 
-function tunnelFlags({ encapsulation }: Tunnel, { geneve }: Config): number {
+function tunnelFlags({ encapsulation }: Tunnel, { geneve, underlay }: Config): number {
   if (encapsulation === 'ipip') return 0;
-  return encapsulation === 'geneve' && geneve.payload === 'ip' ? TUNNEL_IS_GENEVE_IP : TUNNEL_IS_ETHERNET;
+  const shape =
+    encapsulation === 'geneve' && geneve.payload === 'ip' ? TUNNEL_IS_GENEVE_IP : TUNNEL_IS_ETHERNET;
+  return underlay.outerChecksum ? shape | TUNNEL_HAS_CHECKSUM : shape;
 }
 
 function destinationPort({ encapsulation }: Tunnel, { ports }: Config): number {

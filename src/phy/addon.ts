@@ -39,8 +39,6 @@ export interface TapOptions {
   readonly exclusive?: boolean | undefined;
   /** Wanted offloads, all by default; they belong to the TAP, not to the queue. */
   readonly offloads?: Partial<TapOffloads> | undefined;
-  /** Bytes of the vnet header, 12 (virtio_net_hdr_v1) by default. */
-  readonly vnetHeader?: number | undefined;
 }
 
 interface Tap {
@@ -131,6 +129,13 @@ export interface Addon {
   openTap(options: TapOptions): Tap;
   /** Clears persistence: the TAP goes with its last descriptor. ENODEV when there is none. */
   deleteTap(options: Pick<TapOptions, 'name' | 'netns'>): void;
+  /**
+   * A queue of a TAP that takes superframes inside UDP tunnels, each behind VNET_TUNNEL_HEADER bytes; it goes with its
+   * last descriptor. EINVAL before Linux 6.17.
+   */
+  openInjectionTap(options: Pick<TapOptions, 'name'>): number;
+  /** What an interface does by itself, by the names of `ethtool -k`; ENODEV where there is none. */
+  interfaceFeatures(name: string): string[];
   openUdp(options: UdpOptions): UdpSocket;
   /**
    * One socket for both directions. Outgoing messages begin with the whole outer header; incoming ones do so on IPv4

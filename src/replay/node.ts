@@ -161,5 +161,11 @@ function portsOf({ node, localPods }: Desired, mtu: number): TablePort[] {
 
 function factsOf(tunnel: Tunnel, number: number, config: Config): TunnelFacts {
   const slots = tunnel.encapsulation === 'ipip' ? 1 : config.underlay.entropyPorts;
-  return { number, mtu: UNDERLAY_MTU - overhead(tunnel, config), slot: FIRST_SENDING_SLOT, slots };
+  return {
+    number,
+    mtu: UNDERLAY_MTU - overhead(tunnel, config),
+    slot: FIRST_SENDING_SLOT,
+    slots,
+    isInjected: false,
+  };
 }

@@ -18,6 +18,7 @@ import {
   SOCKET_IPIP6_6,
   SOCKET_VXLAN,
   TUNNEL_GENEVE,
+  TUNNEL_HAS_CHECKSUM,
   TUNNEL_IPIP,
   TUNNEL_IS_ECN_COMPATIBILITY,
   TUNNEL_IS_ETHERNET,
@@ -60,6 +61,10 @@ export interface ClusterOptions {
   /** Outer DSCP. */
   readonly dscp?: number;
   readonly ecnCompatibility?: boolean;
+  /** Ethernet, IP and UDP header of injected superframes. */
+  readonly outer?: Uint8Array;
+  /** Injected superframes get an outer UDP checksum. */
+  readonly outerChecksum?: boolean;
   readonly ports?: Readonly<Record<number, Partial<PortSpec>>>;
   readonly identities?: Readonly<Record<string, number>>;
   readonly cidrs?: Tables['cidrs'];
@@ -186,12 +191,16 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
         slots: encapsulation === 'ipip' ? 1 : 32,
         vni,
         tos: dscp * 4,
-        flags: shape | (options.ecnCompatibility ? TUNNEL_IS_ECN_COMPATIBILITY : 0),
+        flags:
+          shape |
+          (options.ecnCompatibility ? TUNNEL_IS_ECN_COMPATIBILITY : 0) |
+          (options.outerChecksum ? TUNNEL_HAS_CHECKSUM : 0),
         innerDestination: routerMac(peer),
         innerSource: routerMac(node),
         local: underlay(family, node),
         remote: underlay(family, peer),
         header: templateOf(node, options),
+        ...(options.outer && { outer: options.outer }),
       },
     ],
     ports: { 0: port(0, PORT_NODE), 1: port(1, PORT_FORWARD), 2: port(2, PORT_POD), 3: port(3, PORT_POD) },

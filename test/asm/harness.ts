@@ -42,10 +42,12 @@ import {
   CONTROL_OFFLOADS,
   CONTROL_SEED,
   CONTROL_SOCKET_KINDS,
+  CONTROL_SOCKET_PORTS,
   DATAGRAM_HEADROOM,
   DATAGRAM_STRIDE,
   FIRST_SOCKET_SLOT,
   FRAME_HEADROOM,
+  INJECTION_SLOT,
   MAX_IOVS,
   MAX_PORTS,
   MAX_TX_MESSAGES,
@@ -118,9 +120,10 @@ import {
   TUNNEL_KIND,
   TUNNEL_LOCAL,
   TUNNEL_MTU,
+  TUNNEL_OUTER,
+  TUNNEL_OUTER_LENGTH,
   TUNNEL_PEER,
   TUNNEL_REMOTE,
-  TUNNEL_SIZE,
   TUNNEL_SLOT,
   TUNNEL_SLOTS,
   TUNNEL_SOCKADDR,
@@ -182,6 +185,8 @@ export interface TunnelSpec {
   readonly local: string;
   readonly remote: string;
   readonly header: Uint8Array;
+  /** Ethernet, IP and UDP header of injected superframes; without it they are split. */
+  readonly outer?: Uint8Array;
 }
 
 /** One direction of an isolated pod: a cell for each class of peers and each port class. */
@@ -436,7 +441,7 @@ export class TestNode {
   }
 
   #writeTunnel(row: number, tunnel: TunnelSpec): void {
-    if (tunnel.header.length > TUNNEL_SIZE - TUNNEL_HEADER) throw new Error('template too long');
+    if (tunnel.header.length > TUNNEL_OUTER_LENGTH - TUNNEL_HEADER) throw new Error('template too long');
     const slot = tunnel.slot ?? FIRST_SOCKET_SLOT + 8;
     this.bytes[row + TUNNEL_KIND] = tunnel.kind;
     this.bytes[row + TUNNEL_FAMILY] = tunnel.family;
@@ -456,6 +461,8 @@ export class TestNode {
     this.bytes.set(ip16(tunnel.remote), row + TUNNEL_REMOTE);
     this.bytes.set(ip16(tunnel.local), row + TUNNEL_LOCAL);
     this.bytes.set(tunnel.header, row + TUNNEL_HEADER);
+    this.#u16(row + TUNNEL_OUTER_LENGTH, tunnel.outer?.length ?? 0);
+    this.bytes.set(tunnel.outer ?? [], row + TUNNEL_OUTER);
   }
 
   #writeSet(spec: PolicySpec): number {
@@ -493,9 +500,10 @@ export class TestNode {
     return at;
   }
 
-  /** Says what arrives at a socket. */
-  socket(slot: number, kind: number): void {
+  /** Says what arrives at a socket, and at which port. */
+  socket(slot: number, kind: number, port = 0): void {
     this.bytes[CONTROL_SOCKET_KINDS + slot - FIRST_SOCKET_SLOT] = kind;
+    this.#u16(CONTROL_SOCKET_PORTS + (slot - FIRST_SOCKET_SLOT) * 2, port);
   }
 
   /** Frames from TAPs through egress(). */
@@ -590,7 +598,7 @@ export class TestNode {
       });
       const bytes = concat(...parts);
       expectThat(bytes.length === u32(TX_BYTES), 'TX_BYTES');
-      const isSocket = u32(TX_TUNNEL) !== NO_TUNNEL;
+      const isSocket = u32(TX_TUNNEL) !== NO_TUNNEL && u16(TX_SLOT) !== INJECTION_SLOT;
       if (isSocket) {
         const row = this.wasm.tunnelRow(this.area, u32(TX_TUNNEL)) >>> 0;
         expectThat(row !== 0 && u32(TX_ADDRESS) === row + TUNNEL_SOCKADDR, 'TX_ADDRESS');

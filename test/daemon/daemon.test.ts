@@ -219,7 +219,14 @@ describeWith([root, tun], 'daemon', () => {
       expect(capabilities.workers).toEqual(['0x0']);
       expect(capabilities.control).toBe('0x203000');
       expect(tables).toMatchObject({ endpoints: { capacity: 24 }, ports: { capacity: 1024 } });
-      expect(Object.keys(offloads).sort()).toEqual(['coalesce', 'tso', 'udpGro', 'udpSegment', 'uso']);
+      expect(Object.keys(offloads).sort()).toEqual([
+        'coalesce',
+        'tso',
+        'tunnelGso',
+        'udpGro',
+        'udpSegment',
+        'uso',
+      ]);
     });
 
     it('is printed for people and for programs', async () => {

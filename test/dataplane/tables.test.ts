@@ -69,7 +69,10 @@ describe('table area', () => {
     expect(tables.u32(row + layout.TUNNEL_VNI)).toBe(0x123456);
     expect(tables.u8(row + layout.TUNNEL_TOS)).toBe(46 << 2);
     expect(tables.u8(row + layout.TUNNEL_TTL)).toBe(33);
-    expect(tables.u16(row + layout.TUNNEL_FLAGS)).toBe(layout.TUNNEL_IS_ETHERNET);
+    expect(tables.u16(row + layout.TUNNEL_FLAGS)).toBe(
+      layout.TUNNEL_IS_ETHERNET | layout.TUNNEL_HAS_CHECKSUM,
+    );
+    expect(tables.u16(row + layout.TUNNEL_OUTER_LENGTH)).toBe(0);
     // family 2, port 6081, 192.0.2.2
     expect(tables.hex(row + layout.TUNNEL_SOCKADDR, 16)).toBe('020017c1c00002020000000000000000');
     expect(tables.hex(row + layout.TUNNEL_HEADER, 8)).toBe('0000655812345600');

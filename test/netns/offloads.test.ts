@@ -9,7 +9,7 @@ import { type Lab, labUp } from '../support/lab.ts';
 import { program } from '../support/overweft-node.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 
-const switches = ['tso', 'uso', 'udpSegment', 'udpGro', 'coalesce'] as const;
+const switches = ['tso', 'uso', 'udpSegment', 'udpGro', 'coalesce', 'tunnelGso'] as const;
 
 describeWith([root, tun], 'offload switches', () => {
   let lab: Lab;

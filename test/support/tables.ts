@@ -56,7 +56,7 @@ export class TestTables {
     const tunnels = new Map<string, TunnelFacts>(
       desired.tunnels.map(({ key }, number) => [
         key,
-        { number, mtu: 1450, slot: FIRST_SOCKET_SLOT + 1, slots: 32 },
+        { number, mtu: 1450, slot: FIRST_SOCKET_SLOT + 1, slots: 32, isInjected: false },
       ]),
     );
     const mac = new Uint8Array([2, 0, 0, 0, 0, 1]);
