@@ -1,5 +1,5 @@
 /**
- * The cases of the Kubernetes policy suite, each against every way of a cluster of nine pods: 81 pairs, TCP, UDP and SCTP,
+ * The cases of the Kubernetes policy suite and others, each against every way of a cluster of nine pods: 81 pairs, TCP, UDP and SCTP,
  * ports 80 and 81, IPv4 and IPv6, by real sockets; and `overweft policy why` must say the same of the same manifests.
  *
  * The suite has 42 cases for TCP, 3 for UDP and 3 for SCTP. Every table here is of all three protocols, so two cases that
@@ -16,6 +16,8 @@ import { changeCases } from './cases/changes.ts';
 import { egressCases } from './cases/egress.ts';
 import { ingressCases } from './cases/ingress.ts';
 import { portCases } from './cases/ports.ts';
+import { statementCases } from './cases/statements.ts';
+import { tierCases } from './cases/tiers.ts';
 import { type NinePods, ninePods, placedPods } from './nine-pods.ts';
 import { podNames, probedPorts, truthOf, type Way, ways, wayText } from './truth.ts';
 
@@ -98,6 +100,8 @@ describeWith([root, tun], 'truth tables', () => {
     egress: egressCases,
     ports: portCases,
     changes: changeCases,
+    statements: statementCases,
+    ClusterNetworkPolicy: tierCases,
   };
   for (const [name, cases] of Object.entries(suites)) {
     describe(name, () => {
