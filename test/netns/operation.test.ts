@@ -8,6 +8,7 @@ import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
 import { type Lab, labLogs, labUp } from '../support/lab.ts';
 import { program } from '../support/overweft-node.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
+import { isRunning } from '../support/run.ts';
 
 describeWith([root, tun], 'daemon in operation', () => {
   let lab: Lab;
@@ -90,7 +91,7 @@ describeWith([root, tun], 'daemon in operation', () => {
     const { connection } = await client.open({ address, port: echoPort });
     const node = lab.nodes[1] ?? expect.fail('no second node');
     process.kill(pids[1] ?? node.pid, 'SIGTERM');
-    await expect.poll(() => alive(pids[1] ?? node.pid), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => isRunning(pids[1] ?? node.pid), { timeout: 5000 }).toBe(false);
     const daemon = startDaemon(node, program);
     pids[1] = daemon.pid;
     await daemonReady(daemon);
@@ -114,11 +115,3 @@ describeWith([root, tun], 'daemon in operation', () => {
   /** Of the daemons that this test has started in the place of the lab's. */
   const pids: number[] = [];
 });
-
-function alive(pid: number): boolean {
-  try {
-    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
-  } catch {
-    return false;
-  }
-}

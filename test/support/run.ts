@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 /** How a finished command ended. */
@@ -59,4 +60,13 @@ export async function must(command: string, args: readonly string[], options?: R
   const { status, signal, stdout, stderr } = await run(command, args, options);
   if (status === 0) return stdout;
   throw new Error(`${command} ${args.join(' ')}: ${signal ?? `exit status ${status}`}\n${stderr}${stdout}`);
+}
+
+/** Whether a process has not ended; one that nobody has waited for has. */
+export function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
+  }
 }

@@ -12,6 +12,7 @@ import { daemonStatus } from '../../../src/daemon/client.ts';
 import { attachPod } from '../../../src/lab/daemon.ts';
 import { namespace, type PodFields, pod } from '../../support/cluster.ts';
 import { type Lab, labUp } from '../../support/lab.ts';
+import { type PlacedPod, placeOf } from '../../support/lab-pod.ts';
 import { must } from '../../support/run.ts';
 import { type PodName, podNames, probedPorts } from './truth.ts';
 
@@ -27,13 +28,6 @@ export interface Situation {
   readonly podPorts?: Partial<Record<PodName, PodFields['ports']>>;
   /** Labels besides kubernetes.io/metadata.name. */
   readonly namespaceLabels?: Readonly<Record<string, Labels>>;
-}
-
-export interface PlacedPod {
-  readonly netns: string;
-  readonly node: string;
-  /** IPv4 first. */
-  readonly ips: readonly [string, string];
 }
 
 export interface NinePods extends AsyncDisposable {
@@ -82,21 +76,10 @@ export async function ninePods(...labOptions: string[]): Promise<NinePods> {
   }
 }
 
-/** Continues the lab's numbers, so that `lab down` knows the namespaces as its own. */
-function place(i: number): PlacedPod {
-  const node = ((i + Math.floor(i / 3)) % 3) + 1;
-  const k = i + 4;
-  return {
-    netns: `ow-pod${k}`,
-    node: `node-${node}`,
-    ips: [`10.244.${node}.${k + 1}`, `fd00:244:${node}::${k + 1}`],
-  };
-}
-
 /** Where the pods are, whatever the situation. */
-export const placedPods = Object.fromEntries(podNames.map((name, i) => [name, place(i)])) as Readonly<
-  Record<PodName, PlacedPod>
->;
+export const placedPods = Object.fromEntries(
+  podNames.map((name, i) => [name, placeOf(i + 4, ((i + Math.floor(i / 3)) % 3) + 1)]),
+) as Readonly<Record<PodName, PlacedPod>>;
 
 const epochs = (lab: Lab): Promise<number[]> =>
   Promise.all(lab.nodes.map(async ({ socket }) => (await daemonStatus(socket)).epoch));

@@ -1,6 +1,7 @@
 // Cases of the Kubernetes suite that ask who may go out, or both ways at once.
 import { policy } from '../../../support/cluster.ts';
-import { type PlacedPod, placedPods } from '../nine-pods.ts';
+import type { PlacedPod } from '../../../support/lab-pod.ts';
+import { placedPods } from '../nine-pods.ts';
 import { egress, ingress, namespaceNamed, namespaceNotIn, pod, type TruthCase } from './case.ts';
 
 const denyBoth = policy('deny-all', { podSelector: {}, policyTypes: ['Ingress', 'Egress'] }, 'x');
