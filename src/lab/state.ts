@@ -78,16 +78,23 @@ export function describeLab(plan: LabPlan, pids: readonly number[]): LabDescript
   return description;
 }
 
-/** Processes that were started with a file of the lab's directory among their arguments: its daemons. */
-export const labDaemons = (): number[] =>
-  processes().filter((pid) => {
+/**
+ * Processes that were started with a file of the lab's directory among their arguments: its daemons. A daemon that sees
+ * another /run belongs to the lab of another mount namespace.
+ */
+export const labDaemons = (): number[] => {
+  const own = statSync('/run');
+  return processes().filter((pid) => {
     try {
       const args = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-      return args.includes('run') && args.some((arg) => arg.startsWith(`${labDirectory}/node-`));
+      if (!args.includes('run') || !args.some((arg) => arg.startsWith(`${labDirectory}/node-`))) return false;
+      const { dev, ino } = statSync(`/proc/${pid}/root/run`);
+      return dev === own.dev && ino === own.ino;
     } catch {
       return false; // It has ended.
     }
   });
+};
 
 /** @returns whether there was anything */
 export async function removeState(): Promise<boolean> {

@@ -1,4 +1,6 @@
 // `overweft lab up / down / demo`, as a user runs it.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -116,6 +118,19 @@ describeWith([root, tun], 'lab', () => {
     await using other = await netns('ow-visitor');
     await labDown();
     expect(await other.exec('ip', 'link', 'show', 'lo')).toContain('lo');
+  });
+
+  it('leaves the lab of another mount namespace alone', async () => {
+    const script =
+      'mount -t tmpfs none /run && "$@" lab up >&2 && echo up && read go && ' +
+      '"$@" status --socket /run/overweft-lab/node-1/run/overweft.sock && "$@" lab down';
+    const isolated = ['--mount', '--net', '--propagation', 'private', 'sh', '-c', script, 'sh', ...program];
+    const other = spawn('unshare', isolated, { stdio: ['pipe', 'pipe', 'ignore'] });
+    await once(other.stdout, 'data');
+    other.stdout.resume();
+    await labDown();
+    other.stdin.end('go\n');
+    expect(await once(other, 'exit')).toEqual([0, null]);
   });
 
   it('needs no more than the root of a user namespace', async () => {

@@ -1,7 +1,7 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { daemonStatus } from '../../src/daemon/client.ts';
 import { logTail } from '../../src/lab/daemon.ts';
-import type { LabDescription } from '../../src/lab/state.ts';
+import { type LabDescription, labDaemons } from '../../src/lab/state.ts';
 import { type Finished, overweft } from './run.ts';
 
 /** A lab that is up; it is taken down at the end of an `await using` block. */
@@ -23,17 +23,11 @@ export function leftovers(): string[] {
     ? readdirSync('/run/netns').filter((name) => name.startsWith('ow-'))
     : [];
   const directory = '/run/overweft-lab';
-  const processes = readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-      } catch {
-        return '';
-      }
-    })
-    .filter((line) => line.includes(` run --config ${directory}/`));
-  return [...netns, ...(existsSync(directory) ? [directory] : []), ...processes];
+  return [
+    ...netns,
+    ...(existsSync(directory) ? [directory] : []),
+    ...labDaemons().map((pid) => `daemon ${pid}`),
+  ];
 }
 
 /** Drops of a node under one name. */
