@@ -1,8 +1,7 @@
 // Results for readers: a table on the terminal, the same in bench/RESULTS.md, and JSON.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release } from 'node:os';
-import { root } from '../src/setup/runtime.mjs';
+import { writeSection } from '../src/bench/results-file.ts';
 import type { Result } from './measure.ts';
 import { CFLAGS } from './twin.ts';
 
@@ -59,19 +58,9 @@ function cellsOf({ wasm, c, avx2, ratio, low, high, bytesPerNs }: Result): strin
 export const json = (groups: readonly GroupResult[], on: Machine): string =>
   JSON.stringify({ machine: on, groups });
 
-const file = `${root}bench/RESULTS.md`;
-const BEGIN = '<!-- stages -->';
-const END = '<!-- /stages -->';
-
 /** Puts the results into their place in bench/RESULTS.md. */
-export function writeResults(groups: readonly GroupResult[], on: Machine): void {
-  const before = existsSync(file) ? readFileSync(file, 'utf8') : `# Results\n\n${BEGIN}\n${END}\n`;
-  const [head, rest] = before.split(BEGIN);
-  const [, tail] = rest?.split(END) ?? [];
-  if (tail === undefined)
-    throw new Error(`${file} has no lines ${BEGIN} and ${END} between which the results go`);
-  writeFileSync(file, `${head}${BEGIN}\n${markdown(groups, on)}${END}${tail}`);
-}
+export const writeResults = (groups: readonly GroupResult[], on: Machine): void =>
+  writeSection('stages', markdown(groups, on));
 
 function markdown(groups: readonly GroupResult[], on: Machine): string {
   const header = ['', ...columns];

@@ -14,14 +14,14 @@ const units = {
 
 export const quantity = (value: number, unit: keyof typeof units): string => units[unit](value);
 
-const interval = ({ low, high }: Interval): string =>
+export const interval = ({ low, high }: Interval): string =>
   low === null || high === null ? '' : `${low.toFixed(2)}–${high.toFixed(2)}`;
 
 /** E.g. `≥ 1.25`. */
-const aim = ({ better }: FigureResult, { target }: Comparison): string =>
+export const aim = ({ better }: FigureResult, { target }: Comparison): string =>
   target === null ? '' : `${better === 'more' ? '≥' : '≤'} ${target}`;
 
-const verdict = ({ target, met }: Comparison): string =>
+export const verdict = ({ target, met }: Comparison): string =>
   target === null ? 'reported' : met === null ? 'too few pairs to tell' : met ? 'met' : 'missed';
 
 export function figureLines(figure: FigureResult): string[] {

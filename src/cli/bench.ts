@@ -1,9 +1,13 @@
 /** `overweft bench`: Overweft beside its peers, in one run. */
+import { writeFileSync } from 'node:fs';
 import { stderr, stdout } from 'node:process';
 import { Command } from 'commander';
 import { cases } from '../bench/cases.ts';
+import { chart } from '../bench/chart.ts';
+import { markdown } from '../bench/markdown.ts';
 import { progressOn } from '../bench/progress.ts';
-import { resultOf } from '../bench/results.ts';
+import { type BenchResult, resultOf } from '../bench/results.ts';
+import { resultsFolder, writeSection } from '../bench/results-file.ts';
 import { runBench } from '../bench/session.ts';
 import { idleLine, missingLines } from '../bench/text.ts';
 import { LabError } from '../lab/outcome.ts';
@@ -15,6 +19,7 @@ interface Flags {
   readonly only?: RegExp;
   readonly quick?: true;
   readonly json?: true;
+  readonly write?: true;
   readonly list?: true;
 }
 
@@ -38,6 +43,7 @@ export function benchCommand(): Command {
     .option('--quick', 'the few cases that matter most, within a minute')
     .option('--list', 'only name the cases')
     .option('--json', 'results as one object on stdout')
+    .option('--write', 'put the results into bench/RESULTS.md and bench/lab.svg')
     .action(async (flags: Flags) => {
       const matches = (name: string) => flags.only?.test(name) ?? true;
       const chosen = cases.filter(({ name, quick }) => matches(name) && (quick || !flags.quick));
@@ -58,10 +64,18 @@ export function benchCommand(): Command {
         await interruptible((stop) => runBench(options, program, watcher, stop)),
         pairs,
       );
+      if (flags.write) write(result);
       if (flags.json) {
         stdout.write(`${JSON.stringify(result)}\n`);
         return;
       }
       for (const line of [...result.idle.map(idleLine), ...missingLines(result)]) stdout.write(`${line}\n`);
     });
+}
+
+const chartFile = 'lab.svg';
+
+function write(result: BenchResult): void {
+  writeFileSync(`${resultsFolder}/${chartFile}`, chart(result));
+  writeSection('lab', markdown(result, chartFile));
 }
