@@ -143,8 +143,16 @@ function portRow({ name, slot, addresses, mtu, isolated, received, sent, dropped
 function decisionRows({ decisions }: Status): string[][] {
   return decisions
     .filter(({ verdict, dropped }) => verdict === 'deny' && dropped > 0)
-    .map(({ direction, policies, dropped }) => [direction, policies.join(' '), `${dropped}`]);
+    .map((decision) => [
+      decision.direction,
+      decision.policies.join(' '),
+      ruleText(decision),
+      `${decision.dropped}`,
+    ]);
 }
+
+const ruleText = ({ rule, name }: Status['decisions'][number]) =>
+  rule === null ? 'default deny' : `rule ${rule}${name === null ? '' : ` "${name}"`}`;
 
 const nonZero = (counts: Readonly<Record<string, number>>) =>
   Object.entries(counts)

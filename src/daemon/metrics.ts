@@ -27,12 +27,15 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   const events = gauge('events_total', 'What is no fate of a received frame.', ['event']);
   for (const [event, count] of Object.entries(counters.events)) events.set({ event }, count);
 
-  const decisions = gauge('policy_dropped_total', 'Packets dropped under a policy decision.', [
-    'direction',
-    'policies',
-  ]);
-  for (const { verdict, direction, policies, dropped } of status.decisions) {
-    if (verdict === 'deny') decisions.set({ direction, policies: policies.join(',') }, dropped);
+  const decisions = gauge(
+    'policy_dropped_total',
+    'Packets dropped by a rule of a policy, or by default deny of the policies that isolate.',
+    ['tier', 'direction', 'policies', 'rule', 'name'],
+  );
+  for (const { verdict, tier, direction, policies, rule, name, dropped } of status.decisions) {
+    if (verdict !== 'deny') continue;
+    const by = { rule: rule === null ? 'default-deny' : `${rule}`, name: name ?? '' };
+    decisions.set({ tier: tier ?? '', direction, policies: policies.join(','), ...by }, dropped);
   }
 
   const portPackets = gauge('port_packets_total', 'Packets at a port, seen from the port.', [

@@ -106,7 +106,7 @@ function setOf(
     return row;
   });
   while (rows.length > 1 && rows.at(-1) === rows[0]) rows.pop();
-  return { direction, isIsolated: rules.some(({ tier }) => tier === 'namespaced'), rows, maps, other };
+  return { direction, isIsolated: rules.some(({ tier }) => tier === 'NetworkPolicy'), rows, maps, other };
 
   function cells(policyClass: PolicyClass): Uint32Array {
     return Uint32Array.from(representatives, (representative) => {

@@ -15,7 +15,7 @@ export type Direction = 'ingress' | 'egress';
 export type Traffic = Direction | 'toNode';
 
 /** Where a rule comes from: ClusterNetworkPolicies stand before and behind NetworkPolicies. */
-export type Tier = 'admin' | 'namespaced' | 'baseline';
+export type Tier = 'Admin' | 'NetworkPolicy' | 'Baseline';
 
 /** Why a packet passes or not. */
 export interface Decision {

@@ -122,22 +122,22 @@ export function selectsPod(
 export function orderOf(policies: readonly DirectedPolicy[]): Rule[] {
   const of = (tier: Tier) => policies.filter((policy) => policy.tier === tier);
   const rules = (tier: Tier) => of(tier).flatMap((policy) => policy.rules);
-  const isolating = of('namespaced').map(({ key }) => key);
-  return [...rules('admin'), ...rules('namespaced'), ...defaultDeny(isolating), ...rules('baseline')];
+  const isolating = of('NetworkPolicy').map(({ key }) => key);
+  return [...rules('Admin'), ...rules('NetworkPolicy'), ...defaultDeny(isolating), ...rules('Baseline')];
 }
 
 /** The same for what the pod sends to its own node, which every NetworkPolicy admits. */
 export function orderToNode(policies: readonly DirectedPolicy[]): Rule[] {
-  const isIsolated = policies.some(({ tier }) => tier === 'namespaced');
+  const isIsolated = policies.some(({ tier }) => tier === 'NetworkPolicy');
   return policies
-    .filter(({ tier }) => tier === 'admin' || (tier === 'baseline' && !isIsolated))
+    .filter(({ tier }) => tier === 'Admin' || (tier === 'Baseline' && !isIsolated))
     .flatMap(({ rules }) => rules);
 }
 
 function defaultDeny(policies: readonly string[]): Rule[] {
   if (policies.length === 0) return [];
   const any = { peers: undefined, ports: undefined };
-  return [{ tier: 'namespaced', action: 'deny', policies, index: null, name: null, ...any }];
+  return [{ tier: 'NetworkPolicy', action: 'deny', policies, index: null, name: null, ...any }];
 }
 
 /** The rule that decides; undefined: none, and the connection may be. */
@@ -168,7 +168,7 @@ function ofNamespace(policy: NetworkPolicyObject, direction: Direction): Directe
       : (spec.egress ?? []).map(({ to, ports }) => ({ peers: to, ports }));
   const rules = listed.map(
     ({ peers, ports }, index): Rule => ({
-      tier: 'namespaced',
+      tier: 'NetworkPolicy',
       action: 'accept',
       policies: [key],
       index,
@@ -177,7 +177,7 @@ function ofNamespace(policy: NetworkPolicyObject, direction: Direction): Directe
       ports: ports && ports.length > 0 ? ports.map(portTerm) : undefined,
     }),
   );
-  return { tier: 'namespaced', key, subject: { namespaces: namespace, pods: spec.podSelector }, rules };
+  return { tier: 'NetworkPolicy', key, subject: { namespaces: namespace, pods: spec.podSelector }, rules };
 }
 
 function peerTerm({ podSelector, namespaceSelector, ipBlock }: PolicyPeer, namespace: string): PeerTerm {
@@ -210,12 +210,11 @@ function ofCluster(
   direction: Direction,
   cluster: Cluster,
 ): DirectedPolicy {
-  const tier = spec.tier === 'Admin' ? 'admin' : 'baseline';
   const key = `ClusterNetworkPolicy:${metadata.name}`;
   const listed: readonly ClusterRule[] = spec[direction] ?? [];
   const rules = listed.map((rule, index): Rule => {
     const { name = null } = rule;
-    const step = { tier, policies: [key], index, name } as const;
+    const step = { tier: spec.tier, policies: [key], index, name } as const;
     // A rule that cannot be understood fails closed: it accepts nothing, or else it denies everything.
     if (shutPeers(rule).length > 0) {
       const action = rule.action === 'Accept' ? 'accept' : 'deny';
@@ -233,7 +232,7 @@ function ofCluster(
   const subject = pods
     ? { namespaces: pods.namespaceSelector, pods: pods.podSelector }
     : { namespaces: namespaces ?? {}, pods: {} };
-  return { tier, key, subject, rules };
+  return { tier: spec.tier, key, subject, rules };
 }
 
 const actions = { Accept: 'accept', Deny: 'deny', Pass: 'pass' } as const;

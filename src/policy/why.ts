@@ -179,7 +179,7 @@ export function decidedBy(decision: Decision | undefined): DirectionVerdict {
     policies,
     rule,
     reason: rule !== null ? 'rule' : verdict === 'allow' ? 'not-isolated' : 'default-deny',
-    ...(tier !== null && tier !== 'namespaced' && { tier: tier === 'admin' ? 'Admin' : 'Baseline' }),
+    ...(tier !== null && tier !== 'NetworkPolicy' && { tier }),
     ...(name !== null && { name }),
   };
 }

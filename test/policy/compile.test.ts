@@ -28,7 +28,7 @@ describe('compiled policy', () => {
     expect(decision(80)).toEqual({
       verdict: 'allow',
       direction: 'ingress',
-      tier: 'namespaced',
+      tier: 'NetworkPolicy',
       policies: ['NetworkPolicy:default/web'],
       name: null,
       rule: 1,
@@ -36,7 +36,7 @@ describe('compiled policy', () => {
     expect(decision(443)).toEqual({
       verdict: 'allow',
       direction: 'ingress',
-      tier: 'namespaced',
+      tier: 'NetworkPolicy',
       policies: ['NetworkPolicy:default/web'],
       name: null,
       rule: 0,
@@ -44,7 +44,7 @@ describe('compiled policy', () => {
     expect(decision(22)).toEqual({
       verdict: 'deny',
       direction: 'ingress',
-      tier: 'namespaced',
+      tier: 'NetworkPolicy',
       policies: ['NetworkPolicy:default/deny', 'NetworkPolicy:default/web'],
       name: null,
       rule: null,

@@ -45,12 +45,12 @@ it('compiled policy agrees with the text of the APIs, rule by rule, on random cl
   );
   // Every kind of answer has come up, or the clusters were too tame.
   expect([...deciders].sort()).toEqual([
-    'admin allow',
-    'admin deny',
-    'baseline allow',
-    'baseline deny',
-    'namespaced allow',
-    'namespaced deny',
+    'Admin allow',
+    'Admin deny',
+    'Baseline allow',
+    'Baseline deny',
+    'NetworkPolicy allow',
+    'NetworkPolicy deny',
     'null allow',
     'undefined undefined',
   ]);
