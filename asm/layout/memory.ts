@@ -76,7 +76,7 @@ export const OFFLOAD_COALESCE: u32 = 0x8;
 /** Start of worker 0. */
 export const WORKERS: u32 = 0x10000;
 /** Bytes from one worker's region to the next. */
-export const WORKER_STRIDE: u32 = 0x800000;
+export const WORKER_STRIDE: u32 = 0x1000000;
 
 /** u32, atomic: the epoch under which the worker's current burst runs; 0 while it sleeps. */
 export const WORKER_EPOCH: u32 = 0x0;
@@ -94,8 +94,6 @@ export const WORKER_STATS: u32 = 0x1800;
 export const WORKER_PORT_COUNTERS: u32 = 0x10000;
 /** Rows of TUNNEL_COUNTER_SIZE bytes, indexed by tunnel. */
 export const WORKER_TUNNEL_COUNTERS: u32 = 0x20000;
-/** u64 × MAX_DECISIONS: packets dropped under each policy decision. */
-export const WORKER_DECISION_COUNTERS: u32 = 0xa0000;
 
 /** Received frames of a burst: RX_FRAME_SIZE each. */
 export const WORKER_RX_FRAMES: u32 = 0x120000;
@@ -125,6 +123,8 @@ export const WORKER_FRAME_ARENA_END: u32 = 0x4c0000;
 /** Datagrams read from sockets, DATAGRAM_STRIDE apart. */
 export const WORKER_DATAGRAM_ARENA: u32 = 0x500000;
 export const WORKER_DATAGRAM_ARENA_END: u32 = 0x640000;
+/** u64 × MAX_DECISIONS: packets dropped under each policy decision. */
+export const WORKER_DECISION_COUNTERS: u32 = 0x800000;
 
 /** Most frames in a burst from TAPs. */
 export const MAX_RX_FRAMES: u32 = 128;
@@ -159,7 +159,7 @@ export const FIRST_SOCKET_SLOT: u32 = 1024;
 /** Tunnels: one a peer, encapsulation and underlay family. */
 export const MAX_TUNNELS: u32 = 8192;
 /** Policy decisions that are counted one by one. */
-export const MAX_DECISIONS: u32 = 65536;
+export const MAX_DECISIONS: u32 = 0x40000;
 
 /** Bytes of virtio_net_hdr_v1 (linux/virtio_net.h) before each frame of a TAP. */
 export const VNET_HEADER: u32 = 12;

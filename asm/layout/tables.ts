@@ -244,9 +244,9 @@ export const POLICY_SET_SCTP: u32 = 16;
 export const POLICY_SET_OTHER: u32 = 20;
 /** Entries of a map, and of each of its pages. */
 export const POLICY_PAGE_ENTRIES: u32 = 256;
-/** Bit of a cell (u32 × port classes in a row): the packet may pass. The low 16 bits are the decision. */
+/** Bit of a cell (u32 × port classes in a row): the packet may pass. The low bits are the decision, below MAX_DECISIONS. */
 export const POLICY_CELL_ALLOW: u32 = 0x80000000;
-export const POLICY_CELL_DECISION: u32 = 0xffff;
+export const POLICY_CELL_DECISION: u32 = 0x3ffff;
 /** Policy class of an address that no endpoint has and no CIDR of a policy contains. */
 export const CLASS_UNKNOWN: u32 = 0;
 
