@@ -85,7 +85,7 @@ function timed(one: Case, program: () => number) {
   return { overriddenDuration: performance.now() - begin };
 }
 
-function quantile(values: readonly number[], share: number): number {
+export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   const at = (sorted.length - 1) * share;
   const below = sorted[Math.floor(at)] ?? Number.NaN;

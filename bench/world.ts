@@ -6,7 +6,7 @@
  *
  * Every pod of node-1 is isolated in both directions, so that policy has something to decide.
  */
-import { FLOWS_EPOCH } from '../asm/layout/flows.ts';
+import { FLOWS_EPOCH, FLOWS_MAGIC } from '../asm/layout/flows.ts';
 import {
   CONTROL_CLOCK,
   CONTROL_EPOCH,
@@ -21,6 +21,7 @@ import {
   OFFLOAD_UDP_SEGMENT,
   OFFLOAD_USO,
   WORKER_STRIDE,
+  WORKER_VERDICTS,
 } from '../asm/layout/memory.ts';
 import {
   PORT_EGRESS_SET,
@@ -30,6 +31,7 @@ import {
   SOCKET_VXLAN,
   TABLES_EPOCH,
 } from '../asm/layout/tables.ts';
+import type { Verdict } from '../asm/verdict.ts';
 import { parseConfig } from '../src/config/load.ts';
 import type { Config, Encapsulation } from '../src/config/schema.ts';
 import { clusterOf } from '../src/control/cluster.ts';
@@ -42,13 +44,16 @@ import {
   instantiate,
   type WorkerExports,
 } from '../src/dataplane/module.ts';
-import { fillTables, type TablePort } from '../src/dataplane/tables.ts';
+import { fillTables, type TablePort, type TableUse } from '../src/dataplane/tables.ts';
 import { overhead } from '../src/dataplane/tunnel-header.ts';
 import { type Address, address } from '../src/net/address.ts';
 import type { Mac } from '../src/net/mac.ts';
 import { instantiateStages, type Stages, type Twin } from './twin.ts';
 
 export const PODS = 128;
+/** Even: tables lie in area A. */
+const EPOCH = 2;
+const NODE_PORT = 0;
 const FIRST_POD_PORT = 2;
 const MTU = 1500;
 const SENDING_SLOT = FIRST_SOCKET_SLOT + 1;
@@ -60,6 +65,9 @@ export interface WorldOptions {
   readonly encapsulation: Encapsulation;
   readonly payload?: 'ethernet' | 'ip';
   readonly underlay?: 'ipv4' | 'ipv6';
+  /** Objects beside the nodes and their pods: policies, more pods. */
+  readonly objects?: readonly object[];
+  readonly tables?: Partial<Config['tables']>;
 }
 
 export class World {
@@ -74,12 +82,15 @@ export class World {
   readonly mtu: number;
   readonly twin: Twin;
   readonly config: Config;
+  readonly use: TableUse;
+  /** From objects to live tables. */
+  readonly compileMs: number;
   readonly #flows: { readonly offset: number; readonly size: number };
   readonly #control: ControlExports;
   readonly #area: number;
 
   constructor(options: WorldOptions, twin: Twin) {
-    const { encapsulation, payload = 'ethernet', underlay = 'ipv4' } = options;
+    const { encapsulation, payload = 'ethernet', underlay = 'ipv4', objects = [isolation], tables } = options;
     const config = parseConfig(
       JSON.stringify({
         node: 'node-1',
@@ -87,7 +98,7 @@ export class World {
         encapsulation,
         geneve: { payload },
         underlay: { addresses: ['192.0.2.1', '2001:db8::1'], family: underlay },
-        tables: { flows: 16_384 },
+        tables: { flows: 16_384, ...tables },
       }),
       'bench',
     );
@@ -96,7 +107,9 @@ export class World {
     this.twin = twin;
     this.config = config;
     this.memory = createMemory(plan);
-    this.desired = desiredOf(clusterOf(readManifests([manifest()]).objects), config);
+    const read = readManifests([manifest(objects)]).objects;
+    const begun = performance.now();
+    this.desired = desiredOf(clusterOf(read), config);
 
     const module = compileDataPath();
     this.#control = instantiate<ControlExports>(module, this.memory.wasm);
@@ -110,7 +123,7 @@ export class World {
     this.tunnelNumber = found;
     this.tunnel = this.desired.tunnels[found] as Tunnel;
     this.mtu = MTU - overhead(this.tunnel, config);
-    const ports = Array.from({ length: PODS }, (_, i): TablePort => {
+    const pods = Array.from({ length: PODS }, (_, i): TablePort => {
       return {
         slot: this.port(i),
         kind: 'pod',
@@ -119,13 +132,10 @@ export class World {
         mtu: this.mtu,
       };
     });
+    const ports: TablePort[] = [{ slot: NODE_PORT, kind: 'node', mac: podMac(PODS), mtu: MTU }, ...pods];
 
-    const { view } = this.memory;
-    view.setUint32(CONTROL_SEED, 0x5eed5eed, true);
-    this.#control.flowsOpen();
-    const epoch = 2;
     this.#area = plan.areas[0];
-    fillTables(this.#control, this.memory, this.#area, plan.areaSize, epoch, {
+    this.use = fillTables(this.#control, this.memory, this.#area, plan.areaSize, EPOCH, {
       desired: this.desired,
       config,
       ports,
@@ -137,8 +147,12 @@ export class World {
       ),
       decisions: this.desired.policy.decisions.map((_, i) => i),
     });
-    view.setUint32(view.getUint32(CONTROL_FLOWS, true) + FLOWS_EPOCH, epoch, true);
-    view.setUint32(CONTROL_EPOCH, epoch, true);
+    this.compileMs = performance.now() - begun;
+
+    const { view } = this.memory;
+    view.setUint32(CONTROL_SEED, 0x5eed5eed, true);
+    this.forgetFlows();
+    view.setUint32(CONTROL_EPOCH, EPOCH, true);
     view.setUint32(CONTROL_CLOCK, NOW, true);
     view.setUint32(CONTROL_MAX_BATCH, PODS, true);
     const offloads = OFFLOAD_TSO | OFFLOAD_USO | OFFLOAD_UDP_SEGMENT | OFFLOAD_COALESCE;
@@ -178,6 +192,20 @@ export class World {
     this.memory.view.setUint32(this.#area + TABLES_EPOCH, epoch, true);
   }
 
+  /** Empties the table of connections. */
+  forgetFlows(): void {
+    const { view } = this.memory;
+    const region = view.getUint32(CONTROL_FLOWS, true);
+    view.setUint32(region + FLOWS_MAGIC, 0, true);
+    this.#control.flowsOpen();
+    view.setUint32(region + FLOWS_EPOCH, EPOCH, true);
+  }
+
+  /** Packets so far that met a fate. */
+  counted(verdict: Verdict): number {
+    return Number(this.memory.view.getBigUint64(this.base + WORKER_VERDICTS + verdict * 8, true));
+  }
+
   /** Everything that a burst can write. */
   snapshot(): Uint8Array {
     const { bytes } = this.memory;
@@ -211,7 +239,7 @@ export function podAddress(node: 1 | 2, pod: number, family: 4 | 6): Address {
   return address(family === 4 ? `10.244.${node}.${pod + 2}` : `fd00:244:${node}::${(pod + 2).toString(16)}`);
 }
 
-function manifest(): { file: string; text: string } {
+function manifest(objects: readonly object[]): { file: string; text: string } {
   const nodes = ([1, 2] as const).map((i) => ({
     apiVersion: 'v1',
     kind: 'Node',
@@ -233,22 +261,23 @@ function manifest(): { file: string; text: string } {
       status: { podIPs: ([4, 6] as const).map((family) => ({ ip: podAddress(i, k, family).text })) },
     })),
   );
-  const peers = [{ podSelector: { matchLabels: { group: 'g0' } } }, { podSelector: {} }];
-  const ports = [
-    { protocol: 'TCP', port: 5000, endPort: 5999 },
-    { protocol: 'UDP', port: 5000, endPort: 5999 },
-  ];
-  const policy = {
-    apiVersion: 'networking.k8s.io/v1',
-    kind: 'NetworkPolicy',
-    metadata: { name: 'isolate', namespace: 'default' },
-    spec: {
-      podSelector: {},
-      policyTypes: ['Ingress', 'Egress'],
-      ingress: [{ from: peers, ports }],
-      egress: [{ to: peers, ports }, { to: [{ ipBlock: { cidr: '192.168.0.0/16' } }] }],
-    },
-  };
-  const list = { apiVersion: 'v1', kind: 'List', items: [...nodes, ...pods, policy] };
+  const list = { apiVersion: 'v1', kind: 'List', items: [...nodes, ...pods, ...objects] };
   return { file: 'bench.json', text: JSON.stringify(list) };
 }
+
+const isolatedPeers = [{ podSelector: { matchLabels: { group: 'g0' } } }, { podSelector: {} }];
+const isolatedPorts = [
+  { protocol: 'TCP', port: 5000, endPort: 5999 },
+  { protocol: 'UDP', port: 5000, endPort: 5999 },
+];
+const isolation = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: { name: 'isolate', namespace: 'default' },
+  spec: {
+    podSelector: {},
+    policyTypes: ['Ingress', 'Egress'],
+    ingress: [{ from: isolatedPeers, ports: isolatedPorts }],
+    egress: [{ to: isolatedPeers, ports: isolatedPorts }, { to: [{ ipBlock: { cidr: '192.168.0.0/16' } }] }],
+  },
+};
