@@ -107,8 +107,9 @@ export enum Verdict {
   PolicyIngress,
   /** The policies of this pod are not known yet. */
   PolicyPending,
-  /** Belongs to no connection that may exist. */
+  /** No connection can have this packet: TCP flags that exclude each other, an SCTP tag that nobody can have chosen. */
   ConnectionInvalid,
+  /** Asks for a connection for which there is no room, and whose answers policy would refuse without it. */
   ConnectionTableFull,
 
   // ---- resources of the data path ----

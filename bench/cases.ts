@@ -281,9 +281,11 @@ function bothWays(names: readonly [string, string], world: World, traffic: Traff
     units: packets,
     world,
     begin() {
-      // Makes the flows, so that every later burst hits them.
+      // Makes the flows and answers them, so that every later burst hits established ones.
       out.restore();
       world.dataPath.egress(out.count);
+      back.restore();
+      world.dataPath.ingress(back.count);
     },
     prepare: burst.restore,
     wasm: () => world.dataPath[direction](burst.count),

@@ -17,7 +17,7 @@ export const FLOWS_MAGIC: u32 = 0;
 export const FLOWS_MAGIC_VALUE: u32 = 0x4c46574f;
 /** u32: version of this layout. */
 export const FLOWS_VERSION: u32 = 4;
-export const FLOWS_VERSION_VALUE: u32 = 1;
+export const FLOWS_VERSION_VALUE: u32 = 2;
 /** u32: bytes of the region. */
 export const FLOWS_SIZE: u32 = 8;
 /** u32: epoch of the tables last published over it. */
@@ -37,10 +37,13 @@ export const FLOW_TAG_BUSY: u32 = 0xffffffff;
 
 // ---- flow -----------------------------------------------------------------------------
 //
-//      0            16           32      34      36     37    38      40      44         48     52
-//      ├ originator ┼ responder ─┼ oport ┼ rport ┼proto ┼state┼ flags ┼ epoch ┼ decision ┼ seen ┤
-//      52        56        60      72          80          88        96        104      128
-//      ├ out → ──┼ out ← ──┼ (zero)┼ packets → ┼ packets ← ┼ bytes → ┼ bytes ← ┼ (zero) ┤
+//      0            16           32      34      36     37     38      40       48       56       64
+//      ├ originator ┼ responder ─┼ oport ┼ rport ┼proto ┼ state┼ flags ┼ judged ┼ path → ┼ path ← ┤
+//      64     68     69     70     71     72          80          88        96        104   116   128
+//      ├ seen ┼scale→┼marks→┼scale←┼marks←┼ packets → ┼ packets ← ┼ bytes → ┼ bytes ← ┼ TCP→┼ TCP←┤
+//
+// The first half changes with the tables, the second with every packet. Words of one direction are
+// written by packets of that direction alone, so that two workers do not undo each other's work.
 //
 export const FLOW_SIZE: u32 = 128;
 /** 16 bytes: who sent the first packet. */
@@ -53,35 +56,65 @@ export const FLOW_OPORT: u32 = 32;
 export const FLOW_RPORT: u32 = 34;
 /** u8. */
 export const FLOW_PROTOCOL: u32 = 36;
-/** u8: FLOW_IS_NEW … */
+/** u8: FLOW_IS_NEW …; rises while the connection lasts. */
 export const FLOW_STATE: u32 = 37;
 /** u16: FLOW_FLAG_* bits. */
 export const FLOW_FLAGS: u32 = 38;
-/** u32: epoch that it was last decided under. */
-export const FLOW_EPOCH: u32 = 40;
-/** u32: policy cell that decided; POLICY_CELL_ALLOW set: may pass. */
-export const FLOW_DECISION: u32 = 44;
+//
+// What was decided, each in one word that is stored at once. Its high half is the epoch that it was
+// decided under, exclusive-or the flow's hash: a word of another epoch, or written late by a worker
+// whose flow has lost this entry, says nothing.
+//
+/** u64: policy cell that decided; POLICY_CELL_ALLOW set: may pass. */
+export const FLOW_JUDGED: u32 = 40;
+/** u64: way out of packets from the originator: ROUTE_* << 16 | target; 0: not known. */
+export const FLOW_PATH_FORWARD: u32 = 48;
+/** u64: way out of packets from the responder. */
+export const FLOW_PATH_REVERSE: u32 = 56;
 /** u32: CONTROL_CLOCK of the last packet. */
-export const FLOW_SEEN: u32 = 48;
-/** u32: way out of packets from the originator: ROUTE_* << 16 | target; 0: not known. */
-export const FLOW_OUT_FORWARD: u32 = 52;
-/** u32: way out of packets from the responder. */
-export const FLOW_OUT_REVERSE: u32 = 56;
+export const FLOW_SEEN: u32 = 64;
+/** u8 × 2: shift of the originator's TCP window (RFC 7323 §2.2), FLOW_MARK_* bits; the responder's follow. */
+export const FLOW_SCALE_FORWARD: u32 = 68;
+export const FLOW_MARKS_FORWARD: u32 = 69;
 /** u64. */
 export const FLOW_PACKETS_FORWARD: u32 = 72;
 export const FLOW_PACKETS_REVERSE: u32 = 80;
 export const FLOW_BYTES_FORWARD: u32 = 88;
 export const FLOW_BYTES_REVERSE: u32 = 96;
+/** What the originator has sent; what the responder has follows. */
+export const FLOW_SENT_FORWARD: u32 = 104;
+export const FLOW_SENT_SIZE: u32 = 12;
+/** u32: behind the last sequence number sent. SCTP: the verification tag that packets of this direction carry. */
+export const SENT_END: u32 = 0;
+/** u32: largest acknowledgement sent. */
+export const SENT_ACK: u32 = 4;
+/** u32: largest window offered, in bytes. */
+export const SENT_WINDOW: u32 = 8;
 
 /** Only the originator has spoken. */
 export const FLOW_IS_NEW: u32 = 1;
-/** Both have. */
-export const FLOW_IS_ESTABLISHED: u32 = 2;
-/** TCP: a FIN or RST was seen. */
-export const FLOW_IS_CLOSING: u32 = 3;
+/** TCP: SYN and SYN+ACK were seen; SCTP: INIT and INIT ACK. */
+export const FLOW_IS_ANSWERED: u32 = 2;
+/** Both have spoken; TCP: the SYN+ACK was acknowledged; SCTP: the cookie. */
+export const FLOW_IS_ESTABLISHED: u32 = 3;
+/** TCP: one side has sent its FIN. */
+export const FLOW_IS_CLOSING: u32 = 4;
+/** TCP: both have. */
+export const FLOW_IS_CLOSED: u32 = 5;
+/** TCP: a RST was seen; SCTP: ABORT or SHUTDOWN COMPLETE. */
+export const FLOW_IS_RESET: u32 = 6;
 
 /** The originator is a process of this node: always admitted here. */
 export const FLOW_FLAG_FROM_NODE: u32 = 0x1;
+/** TCP, SCTP: taken up in the middle. */
+export const FLOW_FLAG_PICKED_UP: u32 = 0x2;
+
+/** What was sent is known. */
+export const FLOW_MARK_SPOKEN: u32 = 0x1;
+/** Its SYN offered window scaling. */
+export const FLOW_MARK_SCALES: u32 = 0x2;
+/** Has sent a FIN. */
+export const FLOW_MARK_FIN: u32 = 0x4;
 
 /** PACKET_DIRECTION: from the originator. */
 export const DIRECTION_FORWARD: u32 = 0;

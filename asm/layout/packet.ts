@@ -102,6 +102,8 @@ export const PACKET_IS_ICMP_ERROR: u32 = 0x100;
 export const PACKET_FROM_NODE: u32 = 0x200;
 /** IPv4 options, or IPv6 extension headers. */
 export const PACKET_HAS_OPTIONS: u32 = 0x400;
+/** Judged for itself, not as a packet of the connection in FLOW, which it may start anew. */
+export const PACKET_IS_ALONE: u32 = 0x800;
 
 /** Bytes from WORKER_PACKETS to a row beyond the vector, for a packet quoted by another: MAX_VECTOR rows on. */
 export const PACKET_SCRATCH: u32 = 0x4000;

@@ -329,7 +329,8 @@ function portsOf(sport: u32, dport: u32): u32 {
   return sport | (dport << 16);
 }
 
-function isEcho(protocol: u32, type: u32): bool {
+/** Whether the type is an echo's, request or reply. */
+export function isEcho(protocol: u32, type: u32): bool {
   return protocol === PROTOCOL_ICMP
     ? type === ICMP_ECHO || type === ICMP_ECHO_REPLY
     : type === ICMPV6_ECHO || type === ICMPV6_ECHO_REPLY;

@@ -8,13 +8,7 @@
  * reply is judged as the packet that it answers.
  */
 
-import {
-  DIRECTION_FORWARD,
-  FLOW_DECISION,
-  FLOW_EPOCH,
-  FLOW_FLAG_FROM_NODE,
-  FLOW_FLAGS,
-} from '../layout/flows';
+import { DIRECTION_FORWARD, FLOW_FLAG_FROM_NODE, FLOW_FLAGS, FLOW_JUDGED } from '../layout/flows';
 import { PACKET_FROM_NODE, PACKET_IS_ICMP_ERROR, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
 import {
   ENDPOINT_FLAGS,
@@ -33,13 +27,16 @@ import {
 } from '../layout/tables';
 import { Packet } from '../packet';
 import { policyCell } from '../table/policy';
-import { cidrFind, portRow } from '../table/snapshot';
+import { cidrFind, endpointFind, portRow } from '../table/snapshot';
 import { Verdict } from '../verdict';
 import { ICMP_FRAGMENTATION_NEEDED, ICMP_UNREACHABLE, ICMPV6_TOO_BIG, Icmp } from '../wire/icmp';
 import { PROTOCOL_ICMP, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
 import { area, epoch } from '../worker';
 import { quotedFlow } from './related';
-import { trackDecided } from './track';
+import { trackDecided, trackDenied } from './track';
+
+/** Policy cell of the last judgement. */
+let cell: u32 = 0;
 
 /** Judges a packet whose flow has not been judged under these tables; TO, ROUTE and TARGET are set. */
 export function policy(packet: Packet): void {
@@ -47,55 +44,120 @@ export function policy(packet: Packet): void {
     packet.setVerdict(Verdict.PolicyPending);
     return;
   }
-  if (packet.has(PACKET_IS_ICMP_ERROR)) {
-    // Path MTU discovery must work under any policy; other errors belong to the connection they quote.
-    if (!isTooBig(packet) && !quotedFlow(packet)) judge(packet, true);
-    return;
+  const isError = packet.has(PACKET_IS_ICMP_ERROR);
+  // Path MTU discovery must work under any policy; other errors belong to the connection they quote.
+  if (isError && (isTooBig(packet) || isRelated(packet))) return;
+  packet.setVerdict(judgement(packet));
+  packet.setDecision(cell);
+  if (!packet.isInProgress()) {
+    // A connection that policy has cut stays cut in both directions for as long as it is remembered.
+    trackDenied(packet, cell);
+  } else if (!isError && !needsPorts(packet) && !trackDecided(packet, cell) && !isAnswerAdmitted(packet)) {
+    packet.setVerdict(Verdict.ConnectionTableFull);
   }
-  judge(packet, false);
+}
+
+/**
+ * Whether an ICMP error speaks of a connection that is admitted under these tables. Its DECISION is then the
+ * connection's, and DIRECTION that of a packet of the connection to the same receiver.
+ */
+function isRelated(packet: Packet): bool {
+  const row = quotedFlow(packet);
+  if (row === 0) return false;
+  const quoted = Packet.at(row);
+  const judged = load<u64>(quoted.flow(), FLOW_JUDGED);
+  if (<u32>(judged >> 32) === (epoch ^ quoted.hash())) {
+    cell = <u32>judged;
+  } else {
+    quoted.setFrom(endpointFind(area, quoted.source()));
+    quoted.setTo(endpointFind(area, quoted.destination()));
+    judgement(quoted);
+  }
+  if (!(cell & POLICY_CELL_ALLOW)) return false;
+  packet.setDecision(cell);
+  packet.setDirection(quoted.direction() ^ 1);
+  return true;
+}
+
+/** The verdict on the connection that a packet belongs to or asks for, InProgress where it may be. */
+function judgement(packet: Packet): Verdict {
+  const forward = packet.direction() === DIRECTION_FORWARD;
+  cell = 0;
+  if (needsPorts(packet) && isIsolated(packet)) return Verdict.FragmentWithoutFirst;
+  return forward
+    ? judge(
+        packet.from(),
+        packet.to(),
+        packet.source(),
+        packet.destination(),
+        packet.protocol(),
+        packet.dport(),
+        packet.has(PACKET_FROM_NODE),
+      )
+    : judge(
+        packet.to(),
+        packet.from(),
+        packet.destination(),
+        packet.source(),
+        packet.protocol(),
+        packet.sport(),
+        (<u32>load<u16>(packet.flow(), FLOW_FLAGS) & FLOW_FLAG_FROM_NODE) !== 0,
+      );
+}
+
+/** Whether an answer that belongs to no flow would be admitted for itself. */
+function isAnswerAdmitted(packet: Packet): bool {
+  const fromNode = isOwnNode(packet.to());
+  return (
+    judge(
+      packet.to(),
+      packet.from(),
+      packet.destination(),
+      packet.source(),
+      packet.protocol(),
+      packet.sport(),
+      fromNode,
+    ) === Verdict.InProgress
+  );
 }
 
 /** Egress of the originator, then ingress of the responder; either may be on another node. */
-function judge(packet: Packet, untracked: bool): void {
-  const forward = packet.direction() === DIRECTION_FORWARD;
-  const flow = packet.flow();
-  const fromNode =
-    flow === 0 || forward
-      ? packet.has(PACKET_FROM_NODE)
-      : (load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_FROM_NODE) !== 0;
-  const originator = forward ? packet.from() : packet.to();
-  const responder = forward ? packet.to() : packet.from();
-  const originatorAddress = forward ? packet.source() : packet.destination();
-  const responderAddress = forward ? packet.destination() : packet.source();
-  const port = forward ? packet.dport() : packet.sport();
-  const protocol = packet.protocol();
-  let cell: u32 = POLICY_CELL_ALLOW;
+function judge(
+  originator: usize,
+  responder: usize,
+  originatorAddress: usize,
+  responderAddress: usize,
+  protocol: u32,
+  port: u32,
+  fromNode: bool,
+): Verdict {
+  cell = POLICY_CELL_ALLOW;
   // What a pod and its own node say to each other no NetworkPolicy judges, and what a pod says to itself no policy.
-  const egress = setOf(originator, isOwnNode(responder) ? PORT_NODE_SET : PORT_EGRESS_SET);
+  const egress = setOf(originator, egressTo(responder));
   const ingress = setOf(responder, PORT_INGRESS_SET);
-  if ((egress !== 0 || ingress !== 0) && needsPorts(packet)) {
-    packet.setVerdict(Verdict.FragmentWithoutFirst);
-    return;
-  }
   const isHairpin = isSamePort(originator, responder);
   if (egress !== 0 && !isHairpin) {
     cell = policyCell(egress, classOf(responder, responderAddress), protocol, port);
-    if (!(cell & POLICY_CELL_ALLOW)) packet.setVerdict(Verdict.PolicyEgress);
+    if (!(cell & POLICY_CELL_ALLOW)) return Verdict.PolicyEgress;
   }
-  if (packet.isInProgress() && ingress !== 0 && !isHairpin && !fromNode) {
+  if (ingress !== 0 && !isHairpin && !fromNode) {
     cell = policyCell(ingress, classOf(originator, originatorAddress), protocol, port);
-    if (!(cell & POLICY_CELL_ALLOW)) packet.setVerdict(Verdict.PolicyIngress);
+    if (!(cell & POLICY_CELL_ALLOW)) return Verdict.PolicyIngress;
   }
-  packet.setDecision(cell);
-  if (packet.isInProgress()) {
-    if (!untracked && !needsPorts(packet)) trackDecided(packet, cell);
-    return;
-  }
-  // A connection that policy has cut stays cut in both directions for as long as it is remembered.
-  if (flow !== 0) {
-    store<u32>(flow, cell, FLOW_DECISION);
-    store<u32>(flow, epoch, FLOW_EPOCH);
-  }
+  return Verdict.InProgress;
+}
+
+/** Whether policy has a say in what may pass this way. */
+function isIsolated(packet: Packet): bool {
+  const forward = packet.direction() === DIRECTION_FORWARD;
+  const originator = forward ? packet.from() : packet.to();
+  const responder = forward ? packet.to() : packet.from();
+  return setOf(originator, egressTo(responder)) !== 0 || setOf(responder, PORT_INGRESS_SET) !== 0;
+}
+
+/** Which of a pod's sets judges what it sends there. */
+function egressTo(responder: usize): u32 {
+  return isOwnNode(responder) ? PORT_NODE_SET : PORT_EGRESS_SET;
 }
 
 /** A later fragment whose first one was not seen: its ports are not known. */

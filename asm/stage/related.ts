@@ -4,61 +4,99 @@
  *     error: outer IP │ ICMP │ quoted IP │ first bytes of quoted transport │
  *                              └─ a packet that crossed here, from the error's receiver
  */
-import { DIRECTION_FORWARD, DIRECTION_REVERSE, FLOW_DECISION } from '../layout/flows';
+import { DIRECTION_FORWARD, FLOW_FLAG_FROM_NODE, FLOW_FLAGS } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
-import { PACKET_SCRATCH } from '../layout/packet';
-import { POLICY_CELL_ALLOW } from '../layout/tables';
+import { PACKET_FROM_NODE, PACKET_SCRATCH } from '../layout/packet';
 import { Packet } from '../packet';
 import { flowFind } from '../table/flow';
 import { copyAddress, isSameAddress, storeMapped } from '../wire/address';
+import { Icmp } from '../wire/icmp';
 import { IPV4_LEN, Ipv4 } from '../wire/ipv4';
 import { IPV6_LEN, Ipv6 } from '../wire/ipv6';
-import { PROTOCOL_ICMP, PROTOCOL_ICMPV6 } from '../wire/protocol';
+import {
+  PROTOCOL_DESTINATION_OPTIONS,
+  PROTOCOL_FRAGMENT,
+  PROTOCOL_HOP_BY_HOP,
+  PROTOCOL_ICMP,
+  PROTOCOL_ICMPV6,
+  PROTOCOL_ROUTING,
+} from '../wire/protocol';
 import { base } from '../worker';
-import { hashFlow } from './parse';
+import { hashFlow, isEcho } from './parse';
+
+/** Extension headers of a quoted IPv6 packet that are walked over. */
+const MAX_EXTENSIONS: u32 = 4;
 
 /**
- * Whether the packet quoted by an ICMP error was sent by the error's receiver, in a flow that was admitted. Its
- * DECISION is then the flow's, and DIRECTION that of a packet of the flow to the same receiver.
+ * Finds the flow that an ICMP error speaks of, where the packet that it quotes was sent by the error's receiver.
+ * @returns the scratch row with the quoted packet's addresses, ports, FLOW, DIRECTION and, of its
+ * flags, PACKET_FROM_NODE; 0 where there is no such flow
  */
-export function quotedFlow(packet: Packet): bool {
+export function quotedFlow(packet: Packet): usize {
   const quote = packet.data() + packet.payload();
   const bytes = packet.end() - packet.payload();
-  const scratch = Packet.at(base + WORKER_PACKETS + PACKET_SCRATCH);
-  let header: u32;
-  if (packet.version() === 4) {
-    if (bytes < IPV4_LEN + 4) return false;
-    const ip = Ipv4.at(quote);
-    header = ip.headerLength();
-    if (ip.version() !== 4 || header < IPV4_LEN || header + 4 > bytes) return false;
-    storeMapped(scratch.source(), ip.source());
-    storeMapped(scratch.destination(), ip.destination());
-    scratch.setProtocol(ip.protocol());
-  } else {
-    if (bytes < IPV6_LEN + 8) return false;
-    const ip = Ipv6.at(quote);
-    header = IPV6_LEN;
-    if (ip.version() !== 6) return false;
-    copyAddress(scratch.source(), ip.source());
-    copyAddress(scratch.destination(), ip.destination());
-    scratch.setProtocol(ip.nextHeader());
-  }
+  const row = base + WORKER_PACKETS + PACKET_SCRATCH;
+  const scratch = Packet.at(row);
+  const header: u32 =
+    packet.version() === 4 ? quotedIpv4(scratch, quote, bytes) : quotedIpv6(scratch, quote, bytes);
+  // At least eight bytes of it are quoted (RFC 792, RFC 4443 §2.4).
+  if (header === 0 || header + 8 > bytes) return 0;
   const transport = quote + header;
-  if (scratch.protocol() === PROTOCOL_ICMP || scratch.protocol() === PROTOCOL_ICMPV6) {
-    if (header + 8 > bytes) return false;
-    const identifier = <u32>bswap<u16>(load<u16>(transport, 4));
+  const protocol = scratch.protocol();
+  if (protocol === (packet.version() === 4 ? PROTOCOL_ICMP : PROTOCOL_ICMPV6)) {
+    if (!isEcho(protocol, Icmp.at(transport).type())) return 0;
+    const identifier = Icmp.at(transport).identifier();
     scratch.setPorts(identifier, identifier);
   } else {
     scratch.setPorts(<u32>bswap<u16>(load<u16>(transport)), <u32>bswap<u16>(load<u16>(transport, 2)));
   }
-  scratch.setDirection(DIRECTION_FORWARD);
   hashFlow(scratch);
-  flowFind(scratch);
-  const flow = scratch.flow();
-  if (flow === 0 || !isSameAddress(scratch.source(), packet.destination())) return false;
-  const decision = load<u32>(flow, FLOW_DECISION);
-  if (!(decision & POLICY_CELL_ALLOW)) return false;
-  packet.setDecision(decision);
-  packet.setDirection(scratch.direction() === DIRECTION_FORWARD ? DIRECTION_REVERSE : DIRECTION_FORWARD);
-  return true;
+  const flow = flowFind(scratch);
+  if (flow === 0 || !isSameAddress(scratch.source(), packet.destination())) return 0;
+  const isOwn =
+    scratch.direction() === DIRECTION_FORWARD &&
+    (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_FROM_NODE) !== 0;
+  scratch.setFlags(isOwn ? PACKET_FROM_NODE : 0);
+  return row;
+}
+
+/** @returns bytes before the transport header, 0 where the quote has none */
+function quotedIpv4(scratch: Packet, quote: usize, bytes: u32): u32 {
+  if (bytes < IPV4_LEN) return 0;
+  const ip = Ipv4.at(quote);
+  const header = ip.headerLength();
+  // Behind a later fragment's header stand no ports.
+  if (ip.version() !== 4 || header < IPV4_LEN || ip.fragmentOffset() !== 0) return 0;
+  storeMapped(scratch.source(), ip.source());
+  storeMapped(scratch.destination(), ip.destination());
+  scratch.setProtocol(ip.protocol());
+  return header;
+}
+
+/** @returns bytes before the transport header, 0 where the quote has none */
+function quotedIpv6(scratch: Packet, quote: usize, bytes: u32): u32 {
+  if (bytes < IPV6_LEN) return 0;
+  const ip = Ipv6.at(quote);
+  if (ip.version() !== 6) return 0;
+  copyAddress(scratch.source(), ip.source());
+  copyAddress(scratch.destination(), ip.destination());
+  let header = IPV6_LEN;
+  let next = ip.nextHeader();
+  for (let i: u32 = 0; i < MAX_EXTENSIONS; i++) {
+    const isFragment = next === PROTOCOL_FRAGMENT;
+    if (
+      !isFragment &&
+      next !== PROTOCOL_HOP_BY_HOP &&
+      next !== PROTOCOL_ROUTING &&
+      next !== PROTOCOL_DESTINATION_OPTIONS
+    )
+      break;
+    if (header + 8 > bytes) return 0;
+    const extension = quote + header;
+    if (isFragment && (bswap<u16>(load<u16>(extension, 2)) & 0xfff8) !== 0) return 0;
+    next = <u32>load<u8>(extension);
+    header += isFragment ? 8 : (<u32>load<u8>(extension, 1) + 1) << 3;
+  }
+  scratch.setProtocol(next);
+  return header;
 }

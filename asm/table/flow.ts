@@ -7,19 +7,22 @@
  *                         entry of 128 bytes    only where the tag matches
  *
  * A packet's hash is the same for both directions, so either finds the one entry. Bounded:
- * a full bucket gives up an entry that has expired, then the oldest that never was answered;
- * an established TCP connection never gives way to a new one.
+ * a full bucket gives up an entry that has expired, then the oldest that is not established
+ * or no more, then an established one without a handshake that has been silent for a while; an
+ * established TCP connection or SCTP association never gives way to a new one.
  */
 
 import {
   DIRECTION_FORWARD,
   DIRECTION_REVERSE,
-  FLOW_EPOCH,
   FLOW_FLAG_FROM_NODE,
   FLOW_FLAGS,
+  FLOW_IS_ANSWERED,
   FLOW_IS_CLOSING,
   FLOW_IS_ESTABLISHED,
   FLOW_IS_NEW,
+  FLOW_IS_RESET,
+  FLOW_JUDGED,
   FLOW_OPORT,
   FLOW_PROTOCOL,
   FLOW_RESPONDER,
@@ -45,16 +48,26 @@ import { PACKET_FROM_NODE } from '../layout/packet';
 import { STAT_FLOWS_CREATED, STAT_FLOWS_EVICTED, STAT_FLOWS_REFUSED } from '../layout/tables';
 import { Packet } from '../packet';
 import { copyAddress, isSameAddress } from '../wire/address';
-import { PROTOCOL_TCP } from '../wire/protocol';
+import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
 import { flows, now } from '../worker';
 import { countStat } from './counters';
 
-/** Milliseconds without a packet after which an entry may go, the shortest first. Values of Linux' conntrack. */
-const TIMEOUT_NEW: u32 = 30_000;
-const TIMEOUT_TCP_NEW: u32 = 60_000;
+// Milliseconds without a packet after which an entry may go: the defaults of Linux' conntrack.
+const SHORTEST_TIMEOUT: u32 = 10_000;
+const TIMEOUT_TCP_SYN: u32 = 120_000;
+const TIMEOUT_TCP_SYN_ACK: u32 = 60_000;
 const TIMEOUT_TCP_ESTABLISHED: u32 = 432_000_000;
-const TIMEOUT_TCP_CLOSING: u32 = 120_000;
-const TIMEOUT_ESTABLISHED: u32 = 180_000;
+const TIMEOUT_TCP_FIN: u32 = 120_000;
+const TIMEOUT_RESET: u32 = 10_000;
+const TIMEOUT_SCTP_INIT: u32 = 30_000;
+const TIMEOUT_SCTP_ESTABLISHED: u32 = 210_000;
+const TIMEOUT_UDP: u32 = 30_000;
+const TIMEOUT_UDP_ANSWERED: u32 = 120_000;
+const TIMEOUT_ICMP: u32 = 30_000;
+const TIMEOUT_OTHER: u32 = 600_000;
+
+/** Milliseconds for which an established flow without a handshake keeps its place in a full bucket. */
+const RESPITE: u32 = 10_000;
 
 /**
  * Takes up the flow region at CONTROL_FLOWS, or formats it where it is not one of this
@@ -134,28 +147,14 @@ export function flowFind(packet: Packet): usize {
     <u32>i32x4.bitmask(i32x4.eq(v128.load(tags), wanted)) |
     ((<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted))) << 4);
   const entries = entriesOf(bucket, mask);
-  const s = packet.source();
-  const d = packet.destination();
-  const ports = packet.ports();
   while (hits !== 0) {
     const entry = entries + ctz<u32>(hits) * FLOW_SIZE;
     hits &= hits - 1;
-    if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== packet.protocol()) continue;
-    const entryPorts = load<u32>(entry, FLOW_OPORT);
-    if (entryPorts === ports && isSameAddress(entry, s) && isSameAddress(entry + FLOW_RESPONDER, d)) {
-      packet.setFlow(entry);
-      packet.setDirection(DIRECTION_FORWARD);
-      return entry;
-    }
-    if (
-      entryPorts === rotl<u32>(ports, 16) &&
-      isSameAddress(entry, d) &&
-      isSameAddress(entry + FLOW_RESPONDER, s)
-    ) {
-      packet.setFlow(entry);
-      packet.setDirection(DIRECTION_REVERSE);
-      return entry;
-    }
+    const isThere = isForward(entry, packet);
+    if (!isThere && !isReverse(entry, packet)) continue;
+    packet.setFlow(entry);
+    packet.setDirection(isThere ? DIRECTION_FORWARD : DIRECTION_REVERSE);
+    return entry;
   }
   packet.setFlow(0);
   return 0;
@@ -164,69 +163,121 @@ export function flowFind(packet: Packet): usize {
 /** Milliseconds that an entry may stay silent. */
 function timeoutOf(entry: usize): u32 {
   const state = <u32>load<u8>(entry, FLOW_STATE);
-  if (<u32>load<u8>(entry, FLOW_PROTOCOL) === PROTOCOL_TCP) {
+  const protocol = <u32>load<u8>(entry, FLOW_PROTOCOL);
+  if (state === FLOW_IS_RESET) return TIMEOUT_RESET;
+  if (protocol === PROTOCOL_TCP) {
     if (state === FLOW_IS_ESTABLISHED) return TIMEOUT_TCP_ESTABLISHED;
-    return state === FLOW_IS_CLOSING ? TIMEOUT_TCP_CLOSING : TIMEOUT_TCP_NEW;
+    if (state === FLOW_IS_ANSWERED) return TIMEOUT_TCP_SYN_ACK;
+    return state === FLOW_IS_NEW ? TIMEOUT_TCP_SYN : TIMEOUT_TCP_FIN;
   }
-  return state === FLOW_IS_ESTABLISHED ? TIMEOUT_ESTABLISHED : TIMEOUT_NEW;
+  const isEstablished = state === FLOW_IS_ESTABLISHED;
+  if (protocol === PROTOCOL_UDP) return isEstablished ? TIMEOUT_UDP_ANSWERED : TIMEOUT_UDP;
+  if (protocol === PROTOCOL_SCTP) return isEstablished ? TIMEOUT_SCTP_ESTABLISHED : TIMEOUT_SCTP_INIT;
+  return protocol === PROTOCOL_ICMP || protocol === PROTOCOL_ICMPV6 ? TIMEOUT_ICMP : TIMEOUT_OTHER;
 }
 
 /** Whether the entry has been silent for too long to count. */
 export function isExpired(entry: usize): bool {
   const idle = now - load<u32>(entry, FLOW_SEEN);
-  return idle > TIMEOUT_NEW && idle > timeoutOf(entry);
+  return idle > SHORTEST_TIMEOUT && idle > timeoutOf(entry);
 }
 
-/**
- * How gladly an entry is given up, 0: never. The idle time breaks ties.
- */
+/** How gladly an entry is given up, 0: never. The idle time breaks ties. */
 function worth(entry: usize): u64 {
   const idle = <u64>(now - load<u32>(entry, FLOW_SEEN));
   if (idle > <u64>timeoutOf(entry)) return ((<u64>3) << 32) + idle;
   const state = <u32>load<u8>(entry, FLOW_STATE);
+  const protocol = <u32>load<u8>(entry, FLOW_PROTOCOL);
+  if (protocol === PROTOCOL_TCP || protocol === PROTOCOL_SCTP) {
+    const isAlive = state === FLOW_IS_ESTABLISHED || state === FLOW_IS_CLOSING;
+    return isAlive ? 0 : ((<u64>2) << 32) + idle;
+  }
   if (state !== FLOW_IS_ESTABLISHED) return ((<u64>2) << 32) + idle;
-  if (<u32>load<u8>(entry, FLOW_PROTOCOL) !== PROTOCOL_TCP) return ((<u64>1) << 32) + idle;
-  return 0;
+  return idle > <u64>RESPITE ? ((<u64>1) << 32) + idle : 0;
 }
 
 /**
- * Makes an entry for a parsed packet, its source the originator.
+ * Takes an entry for a parsed packet. Nobody finds it before flowPublish.
  * @returns 0 where every entry of the bucket must stay
  */
-export function flowCreate(packet: Packet): usize {
+export function flowClaim(packet: Packet): usize {
   const mask = load<u32>(flows, FLOWS_MASK);
   const bucket = bucketOf(packet.hash(), mask);
   const tags = tagsOf(bucket);
   const entries = entriesOf(bucket, mask);
-  let chosen: usize = 0;
-  let best: u64 = 0;
-  for (let way: u32 = 0; way < FLOW_WAYS; way++) {
-    const at = tags + (way << 2);
-    const taken = load<u32>(at);
-    if (taken === FLOW_TAG_BUSY) continue;
-    const score: u64 = taken === 0 ? u64.MAX_VALUE : worth(entries + way * FLOW_SIZE);
-    if (score > best) {
-      best = score;
-      chosen = at;
+  for (let attempt: u32 = 0; attempt < FLOW_WAYS; attempt++) {
+    let chosen: usize = 0;
+    let best: u64 = 0;
+    for (let way: u32 = 0; way < FLOW_WAYS; way++) {
+      const at = tags + (way << 2);
+      const taken = load<u32>(at);
+      if (taken === FLOW_TAG_BUSY) continue;
+      const score: u64 = taken === 0 ? u64.MAX_VALUE : worth(entries + way * FLOW_SIZE);
+      if (score > best) {
+        best = score;
+        chosen = at;
+      }
     }
+    if (chosen === 0) break;
+    const before = load<u32>(chosen);
+    // Another worker may want the same one.
+    if (before === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) continue;
+    if (before !== 0) countStat(STAT_FLOWS_EVICTED, 1);
+    return entries + ((chosen - tags) >> 2) * FLOW_SIZE;
   }
-  if (chosen === 0) {
-    countStat(STAT_FLOWS_REFUSED, 1);
-    return 0;
-  }
-  const before = load<u32>(chosen);
-  // Another worker may want the same way; the loser goes without an entry this time.
-  if (atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) return 0;
-  if (before !== 0) countStat(STAT_FLOWS_EVICTED, 1);
-  const entry = entries + ((chosen - tags) >> 2) * FLOW_SIZE;
-  memory.fill(entry, 0, FLOW_SIZE);
-  flowStart(entry, packet);
-  atomic.store<u32>(chosen, tagOf(packet.hash()));
+  countStat(STAT_FLOWS_REFUSED, 1);
+  return 0;
+}
+
+/**
+ * Lets a claimed entry be found. Where another worker has made one for the other direction
+ * meanwhile, the lower stays: each publishes before it looks, so at least one of the two sees both.
+ * @returns the packet's FLOW; DIRECTION is set, too
+ */
+export function flowPublish(entry: usize, packet: Packet): usize {
+  const mask = load<u32>(flows, FLOWS_MASK);
+  const bucket = bucketOf(packet.hash(), mask);
+  const tags = tagsOf(bucket);
+  const entries = entriesOf(bucket, mask);
+  const tag = tagOf(packet.hash());
+  const own = tags + (((entry - entries) / FLOW_SIZE) << 2);
+  atomic.store<u32>(own, tag);
   countStat(STAT_FLOWS_CREATED, 1);
+  const flow = flowFind(packet);
+  if (flow !== entry && flow !== 0) {
+    atomic.cmpxchg<u32>(own, tag, 0);
+    return flow;
+  }
+  for (let at = own + 4; at < tags + FLOW_TAGS_SIZE; at += 4) {
+    if (atomic.load<u32>(at) !== tag) continue;
+    const twin = entries + ((at - tags) >> 2) * FLOW_SIZE;
+    if (isForward(twin, packet) || isReverse(twin, packet)) atomic.cmpxchg<u32>(at, tag, 0);
+  }
+  packet.setFlow(entry);
+  packet.setDirection(DIRECTION_FORWARD);
   return entry;
 }
 
-/** Makes the packet's source the originator of an entry that it found or that is new. */
+/** Whether the packet goes from the flow's originator to its responder. */
+export function isForward(entry: usize, packet: Packet): bool {
+  return (
+    load<u32>(entry, FLOW_OPORT) === packet.ports() &&
+    <u32>load<u8>(entry, FLOW_PROTOCOL) === packet.protocol() &&
+    isSameAddress(entry, packet.source()) &&
+    isSameAddress(entry + FLOW_RESPONDER, packet.destination())
+  );
+}
+
+function isReverse(entry: usize, packet: Packet): bool {
+  return (
+    load<u32>(entry, FLOW_OPORT) === rotl<u32>(packet.ports(), 16) &&
+    <u32>load<u8>(entry, FLOW_PROTOCOL) === packet.protocol() &&
+    isSameAddress(entry, packet.destination()) &&
+    isSameAddress(entry + FLOW_RESPONDER, packet.source())
+  );
+}
+
+/** Makes the packet's source the originator of an entry that it found or that is new; all of it is written. */
 export function flowStart(entry: usize, packet: Packet): void {
   copyAddress(entry, packet.source());
   copyAddress(entry + FLOW_RESPONDER, packet.destination());
@@ -234,6 +285,6 @@ export function flowStart(entry: usize, packet: Packet): void {
   store<u8>(entry, <u8>packet.protocol(), FLOW_PROTOCOL);
   store<u8>(entry, <u8>FLOW_IS_NEW, FLOW_STATE);
   store<u16>(entry, <u16>(packet.has(PACKET_FROM_NODE) ? FLOW_FLAG_FROM_NODE : 0), FLOW_FLAGS);
-  store<u32>(entry, 0, FLOW_EPOCH);
+  memory.fill(entry + FLOW_JUDGED, 0, FLOW_SIZE - FLOW_JUDGED);
   store<u32>(entry, now, FLOW_SEEN);
 }

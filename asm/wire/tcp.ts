@@ -32,6 +32,13 @@ export class Tcp {
   @inline setSequence(sequence: u32): void {
     store<u32>(changetype<usize>(this), bswap<u32>(sequence), 4);
   }
+  @inline acknowledgement(): u32 {
+    return bswap<u32>(load<u32>(changetype<usize>(this), 8));
+  }
+  /** As on the wire, not scaled. */
+  @inline window(): u32 {
+    return <u32>bswap<u16>(load<u16>(changetype<usize>(this), 14));
+  }
   /** Bytes, options counted in. */
   @inline headerLength(): u32 {
     return (<u32>load<u8>(changetype<usize>(this), 12) >> 4) << 2;
@@ -49,4 +56,31 @@ export class Tcp {
   @inline setChecksum(field: u32): void {
     store<u16>(changetype<usize>(this), <u16>field, 16);
   }
+}
+
+/** Value of windowScale() where the option is not there. */
+export const NO_SCALE: u32 = 0xff;
+/** Largest shift (RFC 7323 §2.3). */
+export const MAX_SCALE: u32 = 14;
+const OPTION_END: u32 = 0;
+const OPTION_NOP: u32 = 1;
+const OPTION_WINDOW_SCALE: u32 = 3;
+
+/** Shift of the Window Scale option (RFC 7323 §2.2) of the header at `p`, or NO_SCALE. */
+export function windowScale(p: usize): u32 {
+  const end = p + Tcp.at(p).headerLength();
+  let at = p + TCP_LEN;
+  while (at + 2 < end) {
+    const kind = <u32>load<u8>(at);
+    if (kind === OPTION_END) break;
+    if (kind === OPTION_NOP) {
+      at++;
+      continue;
+    }
+    if (kind === OPTION_WINDOW_SCALE) return min(<u32>load<u8>(at, 2), MAX_SCALE);
+    const length = <u32>load<u8>(at, 1);
+    if (length < 2) break;
+    at += length;
+  }
+  return NO_SCALE;
 }

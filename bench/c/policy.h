@@ -58,7 +58,7 @@ static inline void policy(struct worker* w, struct packet* p) {
     return;
   }
   const bool forward = p->direction == DIRECTION_FORWARD;
-  struct flow* flow = p->flow ? at(w, p->flow) : NULL;
+  const struct flow* flow = p->flow ? at(w, p->flow) : NULL;
   const bool from_node = !flow || forward ? p->flags & PACKET_FROM_NODE : flow->flags & FLOW_FLAG_FROM_NODE;
   const struct endpoint* originator = forward ? from : to;
   const struct endpoint* responder = forward ? to : from;
@@ -82,8 +82,5 @@ static inline void policy(struct worker* w, struct packet* p) {
     return;
   }
   p->decision = cell;
-  if (flow) {
-    flow->decision = cell;
-    flow->epoch = w->epoch;
-  }
+  track_denied(w, p, cell);
 }

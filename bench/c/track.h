@@ -40,11 +40,11 @@ static inline struct flow* flow_find(const struct worker* w, struct packet* p) {
 }
 
 static inline bool is_expired(const struct worker* w, const struct flow* flow) {
-  static const uint32_t tcp[] = {60000, 60000, 432000000, 120000};
+  static const uint32_t tcp[] = {0, 120000, 60000, 432000000, 120000, 120000, 10000};
   const uint32_t idle = w->now - flow->seen;
-  if (idle <= 30000) return false;
-  if (flow->protocol == 6) return idle > tcp[flow->state & 3];
-  return flow->state != FLOW_IS_ESTABLISHED || idle > 180000;
+  if (idle <= 10000) return false;
+  if (flow->protocol == 6) return idle > tcp[flow->state];
+  return idle > (flow->state == FLOW_IS_ESTABLISHED ? 120000 : 30000);
 }
 
 static inline void track(struct worker* w, struct packet* p) {
@@ -54,17 +54,26 @@ static inline void track(struct worker* w, struct packet* p) {
   p->decision = 0;
   p->direction = DIRECTION_FORWARD;
   p->flow = 0;
-  const struct flow* flow = flow_find(w, p);
-  if (!flow) return;
-  p->flow = offset_of(w, flow);
-  const bool is_syn = p->protocol == 6 && (p->tcp_flags & 0x12) == 0x02;
-  if (is_expired(w, flow) || (is_syn && flow->state == FLOW_IS_CLOSING)) {
+  if (p->protocol == 6) {
+    const uint32_t possible = 1 << 0x02 | 1 << 0x12 | 1 << 0x04 | 1 << 0x14 | 1 << 0x10 | 1 << 0x11;
+    if (!(possible >> (p->tcp_flags & 0x17) & 1)) {
+      p->verdict = VERDICT_ConnectionInvalid;
+      return;
+    }
+  } else if (p->protocol != 17) {
     w->is_lost = true;
     return;
   }
-  if (flow->epoch != w->epoch || !(flow->decision & POLICY_CELL_ALLOW)) return;
-  const uint32_t out = flow->out[p->direction];
-  if (out == 0) return;
+  const struct flow* flow = flow_find(w, p);
+  if (!flow) return;
+  p->flow = offset_of(w, flow);
+  if (is_expired(w, flow) || (p->protocol == 6 && (p->tcp_flags & 0x12) == 0x02)) {
+    w->is_lost = true;
+    return;
+  }
+  const uint64_t path = flow->path[p->direction];
+  const uint32_t out = (uint32_t)path;
+  if (path >> 32 != (w->epoch ^ p->hash) || out == 0) return;
   p->route = out >> 16;
   p->target = out & 0xffff;
   count_stat(w, STAT_FLOW_HITS, 1);
@@ -76,12 +85,39 @@ static inline void track_decided(struct worker* w, struct packet* p, uint32_t ce
     return;
   }
   struct flow* flow = at(w, p->flow);
-  if (flow->epoch != w->epoch) {
-    flow->out[0] = flow->out[1] = 0;
-    flow->decision = cell;
-    flow->epoch = w->epoch;
+  const uint64_t stamp = (uint64_t)(w->epoch ^ p->hash) << 32;
+  flow->judged = stamp | cell;
+  flow->path[p->direction] = stamp | p->route << 16 | p->target;
+}
+
+static inline void track_denied(struct worker* w, const struct packet* p, uint32_t cell) {
+  if (p->flow == 0) return;
+  struct flow* flow = at(w, p->flow);
+  flow->judged = (uint64_t)(w->epoch ^ p->hash) << 32 | cell;
+}
+
+// As tcpSeen in asm/stage/track-tcp.ts; handshakes and resets are not measured.
+static inline void tcp_seen(struct worker* w, struct flow* flow, const struct packet* p) {
+  if ((p->tcp_flags & 0x07) || flow->state < FLOW_IS_ESTABLISHED) {
+    w->is_lost = true;
+    return;
   }
-  flow->out[p->direction] = (p->route << 16) | p->target;
+  const uint8_t* tcp = at(w, p->data + p->l4);
+  struct sent* mine = &flow->sent[p->direction];
+  const struct sent* other = &flow->sent[p->direction ^ 1];
+  const uint32_t sequence = load32_be(tcp + 4);
+  const uint32_t ack = load32_be(tcp + 8);
+  const uint32_t end = sequence + p->end - p->payload;
+  const int32_t ahead = (int32_t)(end - mine->end);
+  const int32_t acknowledged = (int32_t)(ack - other->end);
+  const int32_t offered = (int32_t)mine->window;
+  if ((int32_t)(sequence - other->ack - other->window) > 0 || ahead + (int32_t)other->window + 1 < 0 ||
+      acknowledged > 0 || acknowledged + (offered > 66000 ? offered : 66000) < 0)
+    return;
+  if (ahead > 0) mine->end = end;
+  if ((int32_t)(ack - mine->ack) > 0) mine->ack = ack;
+  const uint32_t window = load16_be(tcp + 14) << flow->side[p->direction].scale;
+  if (window > mine->window) mine->window = window;
 }
 
 static inline void track_seen(struct worker* w, const struct packet* p) {
@@ -90,6 +126,8 @@ static inline void track_seen(struct worker* w, const struct packet* p) {
   flow->packets[p->direction] += 1;
   flow->bytes[p->direction] += p->end - p->l3;
   flow->seen = w->now;
-  if (flow->state == FLOW_IS_NEW && p->direction == DIRECTION_REVERSE) flow->state = FLOW_IS_ESTABLISHED;
-  if (p->tcp_flags & 0x05) flow->state = FLOW_IS_CLOSING;
+  if (p->protocol == 6)
+    tcp_seen(w, flow, p);
+  else if (p->direction == DIRECTION_REVERSE)
+    flow->state = FLOW_IS_ESTABLISHED;
 }

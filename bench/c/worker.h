@@ -87,11 +87,20 @@ struct flow {
   uint16_t oport, rport;
   uint8_t protocol, state;
   uint16_t flags;
-  uint32_t epoch, decision, seen, out[2], zero[3];
-  uint64_t packets[2], bytes[2], rest[3];
+  uint64_t judged, path[2];
+  uint32_t seen;
+  struct {
+    uint8_t scale, marks;
+  } side[2];
+  uint64_t packets[2], bytes[2];
+  struct sent {
+    uint32_t end, ack, window;
+  } sent[2];
 };
 _Static_assert(sizeof(struct flow) == FLOW_SIZE, "flow");
+_Static_assert(offsetof(struct flow, path) == FLOW_PATH_FORWARD, "flow.path");
 _Static_assert(offsetof(struct flow, packets) == FLOW_PACKETS_FORWARD, "flow.packets");
+_Static_assert(offsetof(struct flow, sent) == FLOW_SENT_FORWARD, "flow.sent");
 
 struct endpoint {
   struct address address;

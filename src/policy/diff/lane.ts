@@ -7,7 +7,7 @@
  * What was recorded did pass, so nothing is held back here: every cell of these tables admits, and its number still
  * tells the decision. Connections are thus followed from their first packet to their last whatever it was.
  */
-import { DIRECTION_REVERSE, FLOW_DECISION } from '../../../asm/layout/flows.ts';
+import { DIRECTION_REVERSE, FLOW_JUDGED } from '../../../asm/layout/flows.ts';
 import { CONTROL_CLOCK, VNET_HEADER, WORKER_PACKETS, WORKER_STATS } from '../../../asm/layout/memory.ts';
 import {
   PACKET_DECISION,
@@ -86,7 +86,7 @@ export class Lane {
     takeFrame(this.#node, slot, noOffload, frame, frameLength);
     const verdict = this.#u32(ROW + PACKET_VERDICT);
     const flow = this.#u32(ROW + PACKET_FLOW);
-    const cell = flow === 0 ? this.#u32(ROW + PACKET_DECISION) : this.#u32(flow + FLOW_DECISION);
+    const cell = flow === 0 ? this.#u32(ROW + PACKET_DECISION) : this.#u32(flow + FLOW_JUDGED);
     return {
       dropped: verdict === Verdict.Forward ? null : (verdictNames[verdict] as string),
       decision: desired.policy.decisions[cell & POLICY_CELL_DECISION],

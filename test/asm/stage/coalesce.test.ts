@@ -105,7 +105,7 @@ describe.each(families)('TCP over IPv%i', (family) => {
     ['URG', {}, { transport: { flags: ACK | URG } }],
     ['ECE', {}, { transport: { flags: ACK | ECE } }],
     ['CWR', {}, { transport: { flags: ACK | CWR } }],
-    ['no ACK', {}, { transport: { flags: 0 } }],
+    ['no ACK', {}, { transport: { flags: RST } }],
     ['CWR first', { transport: { flags: ACK | CWR } }, {}],
     ['PSH first', { transport: { flags: ACK | PSH } }, {}],
     ['a short segment first', { bytes: 60 }, { transport: { seq: 1060 } }],

@@ -46,12 +46,12 @@ const wellFormed: Record<string, Uint8Array> = {
   'UDP over IPv4': udpPacket(v4, {}, payload),
   'UDP over IPv4 with options': udpPacket({ ...v4, options: new Uint8Array(40).fill(1) }, {}, payload),
   'ICMP echo': echoPacket(v4),
-  'SCTP over IPv4': ipv4({ ...v4, protocol: 132 }, concat(be(1, 2), be(2, 2), be(0, 8), payload)),
+  'SCTP over IPv4': ipv4({ ...v4, protocol: 132 }, concat(be(1, 2), be(2, 2), be(1, 4), be(0, 4), payload)),
   'an unknown protocol over IPv4': ipv4({ ...v4, protocol: 253 }, payload),
   'TCP over IPv6': tcpPacket(v6, {}, payload),
   'UDP over IPv6': udpPacket(v6, {}, payload),
   'ICMPv6 echo': echoPacket(v6),
-  'SCTP over IPv6': ipv6({ ...v6, protocol: 132 }, concat(be(1, 2), be(2, 2), be(0, 8), payload)),
+  'SCTP over IPv6': ipv6({ ...v6, protocol: 132 }, concat(be(1, 2), be(2, 2), be(1, 4), be(0, 4), payload)),
   'UDP behind hop-by-hop, routing, destination options and a fragment header that splits nothing (RFC 6946)':
     udpPacket(
       {

@@ -8,7 +8,7 @@ import {
   STAT_FLOWS_EVICTED,
   STAT_FLOWS_REFUSED,
 } from '../../../asm/layout/tables.ts';
-import { ACK, echoPacket, FIN, RST, SYN, tcpPacket, udpPacket } from '../../support/packets.ts';
+import { ACK, echoPacket, FIN, ipPacket, RST, SYN, tcpPacket, udpPacket } from '../../support/packets.ts';
 import {
   type ClusterOptions,
   fromPeer,
@@ -30,10 +30,16 @@ const isolated: ClusterOptions = { ports: { 2: { ingress: closed } } };
 
 const there = (family: 4 | 6) => ({ src: pod(family, 1, 2), dst: pod(family, 2, 2) });
 const back = (family: 4 | 6) => ({ src: pod(family, 2, 2), dst: pod(family, 1, 2) });
-const tcp = (direction: 'there' | 'back', flags: number, port = 40000, family: 4 | 6 = 4) =>
-  direction === 'there'
-    ? tcpPacket(there(family), { sport: port, dport: 80, flags })
-    : tcpPacket(back(family), { sport: 80, dport: port, flags });
+/** A segment of a connection whose sides begin with sequence number 0 and then say nothing. */
+const tcp = (direction: 'there' | 'back', flags: number, port = 40000, family: 4 | 6 = 4) => {
+  const ack = flags === SYN ? 0 : 1;
+  const seq = flags & SYN ? 0 : 1;
+  return direction === 'there'
+    ? tcpPacket(there(family), { sport: port, dport: 80, flags, seq, ack })
+    : tcpPacket(back(family), { sport: 80, dport: port, flags, seq, ack });
+};
+const other = (direction: 'there' | 'back') =>
+  ipPacket({ ...(direction === 'there' ? there(4) : back(4)), protocol: 47 }, new Uint8Array(8));
 const udp = (direction: 'there' | 'back', port = 40000, family: 4 | 6 = 4) =>
   direction === 'there'
     ? udpPacket(there(family), { sport: port, dport: 53 })
@@ -119,36 +125,26 @@ it('the way back is found anew, too, when the tables change', () => {
 });
 
 describe('time', () => {
-  // Linux' defaults, nf_conntrack-sysctl.rst.
+  const handshake = [tcp('there', SYN), tcp('back', SYN | ACK), tcp('there', ACK)];
+  // Linux' defaults, Documentation/networking/nf_conntrack-sysctl.rst.
   it.each([
-    ['UDP without an answer', 30_000, () => [udp('there')], udp('back')],
-    ['UDP with answers', 180_000, () => [udp('there'), udp('back')], udp('back')],
-    ['a TCP handshake', 60_000, () => [tcp('there', SYN)], tcp('back', SYN | ACK)],
-    [
-      'an established TCP connection',
-      432_000_000,
-      () => [tcp('there', SYN), tcp('back', SYN | ACK), tcp('there', ACK)],
-      tcp('back', ACK),
-    ],
-    [
-      'a TCP connection after FIN',
-      120_000,
-      () => [tcp('there', SYN), tcp('back', ACK), tcp('there', FIN | ACK)],
-      tcp('back', ACK),
-    ],
-    [
-      'a TCP connection after RST',
-      120_000,
-      () => [tcp('there', SYN), tcp('back', RST | ACK)],
-      tcp('back', ACK),
-    ],
+    ['UDP without an answer', 30_000, [udp('there')], udp('back')],
+    ['UDP with answers', 120_000, [udp('there'), udp('back')], udp('back')],
+    ['an echo', 30_000, [echoPacket(there(4), 5)], echoPacket(back(4), 5, new Uint8Array(8), true)],
+    ['another protocol', 600_000, [other('there')], other('back')],
+    ['a SYN', 120_000, [tcp('there', SYN)], tcp('back', SYN | ACK)],
+    ['a SYN+ACK', 60_000, handshake.slice(0, 2), tcp('back', SYN | ACK)],
+    ['an established TCP connection', 432_000_000, handshake, tcp('back', ACK)],
+    ['a TCP connection after FIN', 120_000, [...handshake, tcp('there', FIN | ACK)], tcp('back', ACK)],
+    ['a TCP connection after RST', 10_000, [...handshake, tcp('back', RST | ACK)], tcp('back', ACK)],
+    ['a refused TCP connection', 10_000, [tcp('there', SYN), tcp('back', RST | ACK)], tcp('back', ACK)],
   ] as const)('%s is remembered %i ms and no longer', (_, milliseconds, packets, last) => {
     for (const [wait, expected] of [
       [milliseconds, 'Forward'],
       [milliseconds + 1, 'PolicyIngress'],
     ] as const) {
       const node = nodeOf(1, isolated);
-      for (const packet of packets()) {
+      for (const packet of packets) {
         const isBack = packet.slice(12, 16).join() === pod(4, 2, 2).split('.').join();
         expect(isBack ? receive(node, packet) : send(node, packet)).toBe('Forward');
       }
@@ -163,7 +159,7 @@ describe('time', () => {
     expect(send(node, udp('there'))).toBe('Forward');
     node.clock = 15_000;
     expect(receive(node, udp('back'))).toBe('Forward');
-    node.clock = 15_000 + 180_001;
+    node.clock = 15_000 + 120_001;
     expect(receive(node, udp('back'))).toBe('PolicyIngress');
   });
 });
@@ -171,8 +167,8 @@ describe('time', () => {
 describe('ports that are used anew', () => {
   it('after a close: whoever sends SYN now is the originator', () => {
     const node = nodeOf(1, isolated);
-    for (const packet of [tcp('there', SYN), tcp('there', FIN | ACK)])
-      expect(send(node, packet)).toBe('Forward');
+    expect(send(node, tcp('there', SYN))).toBe('Forward');
+    expect(receive(node, tcp('back', RST | ACK))).toBe('Forward');
     expect(receive(node, tcpPacket(back(4), { sport: 80, dport: 40000, flags: SYN }))).toBe('PolicyIngress');
   });
 
@@ -211,19 +207,47 @@ describe('a full bucket', () => {
   const fill = (node: TestNode, established: boolean) => {
     for (let port = 1; port <= 8; port++) {
       expect(send(node, tcp('there', SYN, port))).toBe('Forward');
-      if (established) expect(receive(node, tcp('back', SYN | ACK, port))).toBe('Forward');
+      if (established) {
+        expect(receive(node, tcp('back', SYN | ACK, port))).toBe('Forward');
+        expect(send(node, tcp('there', ACK, port))).toBe('Forward');
+      }
       node.clock += 10;
     }
   };
 
-  it('keeps its established TCP connections; a new one is carried without an entry', () => {
+  it('keeps its established TCP connections: a new one whose answer policy would refuse is dropped by name', () => {
     const node = nodeOf(1, isolated, { flowBuckets: 1 });
+    fill(node, true);
+    const { stats, verdicts } = node.egress(fromPod(1, 2, tcp('there', SYN, 99)));
+    expect(verdicts).toEqual({ ConnectionTableFull: 1 });
+    expect(stats[STAT_FLOWS_REFUSED]).toBe(1);
+    for (let port = 1; port <= 8; port++) expect(receive(node, tcp('back', ACK, port))).toBe('Forward');
+  });
+
+  it('carries a new one without an entry where its answer needs none', () => {
+    const node = nodeOf(1, {}, { flowBuckets: 1 });
     fill(node, true);
     const { stats, verdicts } = node.egress(fromPod(1, 2, tcp('there', SYN, 99)));
     expect(verdicts).toEqual({ Forward: 1 });
     expect(stats[STAT_FLOWS_REFUSED]).toBe(1);
-    expect(receive(node, tcp('back', SYN | ACK, 99))).toBe('PolicyIngress');
+    expect(receive(node, tcp('back', SYN | ACK, 99))).toBe('Forward');
     for (let port = 1; port <= 8; port++) expect(receive(node, tcp('back', ACK, port))).toBe('Forward');
+    expect(node.wasm.flowsCount()).toBe(8);
+  });
+
+  it('gives no established UDP flow up that is in use, and the most silent of the others', () => {
+    const node = nodeOf(1, isolated, { flowBuckets: 1 });
+    for (let port = 1; port <= 8; port++) {
+      expect(send(node, udp('there', port))).toBe('Forward');
+      expect(receive(node, udp('back', port))).toBe('Forward');
+      node.clock += 10;
+    }
+    expect(send(node, udp('there', 99))).toBe('ConnectionTableFull');
+    node.clock += 10_000;
+    for (const port of [1, 2, 4, 5, 6, 7, 8]) expect(receive(node, udp('back', port))).toBe('Forward');
+    expect(send(node, udp('there', 99))).toBe('Forward');
+    expect(receive(node, udp('back', 3))).toBe('PolicyIngress');
+    for (const port of [1, 2, 4, 5, 6, 7, 8]) expect(receive(node, udp('back', port))).toBe('Forward');
   });
 
   it('gives up the oldest that never was answered', () => {
