@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "../unique_fd.h"
-#include "report.h"
+#include "plugin_error.h"
 
 namespace overweft::cni {
 namespace {
@@ -82,19 +82,18 @@ bool waitFor(pid_t pid) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-Outcome failed(const Request& request, const std::string& reason) {
-  return {false, errorJson({Code::InvalidConfig, "ipam.type: " + request.ipamType + " cannot be run", reason},
-                           request.version)};
+[[noreturn]] void cannotRun(const Request& request, const std::string& reason) {
+  throw PluginError{Code::InvalidConfig, "ipam.type: " + request.ipamType + " cannot be run", reason};
 }
 
 }  // namespace
 
 Outcome runDelegate(const Request& request, const std::string& command) {
   std::string file = findInPath(request.path, request.ipamType);
-  if (file.empty()) return failed(request, "no such executable in CNI_PATH, which is '" + request.path + "'");
+  if (file.empty()) cannotRun(request, "no such executable in CNI_PATH, which is '" + request.path + "'");
   const UniqueFd input = inMemory(request.config);
   std::array<int, 2> ends{};
-  if (pipe2(ends.data(), O_CLOEXEC) != 0) return failed(request, errnoText(errno));
+  if (pipe2(ends.data(), O_CLOEXEC) != 0) cannotRun(request, errnoText(errno));
   const UniqueFd reading(ends[0]);
   UniqueFd writing(ends[1]);
   Redirections redirections;
@@ -106,13 +105,12 @@ Outcome runDelegate(const Request& request, const std::string& command) {
   pid_t pid = 0;
   if (const int error = posix_spawn(&pid, file.c_str(), redirections.get(), nullptr, arguments.data(),
                                     environment.data())) {
-    return failed(request, file + ": " + errnoText(error));
+    cannotRun(request, file + ": " + errnoText(error));
   }
   writing.reset();
   Outcome outcome{.succeeded = false, .output = readToEnd(reading.get())};
   outcome.succeeded = waitFor(pid);
-  if (!outcome.succeeded && outcome.output.empty())
-    return failed(request, file + " failed and does not say why");
+  if (!outcome.succeeded && outcome.output.empty()) cannotRun(request, file + " failed and does not say why");
   return outcome;
 }
 

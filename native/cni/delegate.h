@@ -13,8 +13,9 @@ struct Outcome {
   std::string output;
 };
 
-/// Runs the IPAM plugin of the request with a command, in the environment and with the configuration of this
-/// one; its standard error is this one's.
+/// Runs the IPAM plugin of the request with a command, in this one's environment and with its configuration;
+/// its standard error is this one's.
+/// @throws PluginError where it cannot be run, or fails and does not say why
 Outcome runDelegate(const Request& request, const std::string& command);
 
 }  // namespace overweft::cni

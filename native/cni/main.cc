@@ -77,6 +77,15 @@ int finish(const Answer& answer) {
   return answer.status == kOk ? 0 : 1;
 }
 
+/// The first failure is the one to tell.
+int finishUndone(const Request& request, const Answer& answer) {
+  try {
+    runDelegate(request, answer.delegate);
+  } catch (const PluginError&) {
+  }
+  return finish(answer);
+}
+
 int throughDaemon(const Request& request) {
   Answer answer = askDaemon(request.socket, requestBody(request, ""));
   if (answer.status == kAccepted) {
@@ -84,8 +93,9 @@ int throughDaemon(const Request& request) {
     answer = askDaemon(request.socket, requestBody(request, delegateJson(outcome)));
   }
   if (answer.delegate.empty()) return finish(answer);
+  if (answer.status != kOk) return finishUndone(request, answer);
   const Outcome outcome = runDelegate(request, answer.delegate);
-  return answer.status == kOk && !outcome.succeeded ? fail(outcome.output) : finish(answer);
+  return outcome.succeeded ? finish(answer) : fail(outcome.output);
 }
 
 int run(Request& request) {

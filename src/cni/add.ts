@@ -14,7 +14,7 @@ import { AddressError } from '../ipam/error.ts';
 import type { Attachment, Owner } from '../ipam/ledger.ts';
 import type { Address } from '../net/address.ts';
 import { contains } from '../net/prefix.ts';
-import { type ContainerCall, isDelegated, readDelegated, requestedIps } from './call.ts';
+import { type AddCall, isDelegated, readDelegated, requestedIps } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
 import { type DelegatedRoute, dnsOf, type ReadResult, resultOf } from './result.ts';
@@ -27,7 +27,7 @@ const OBJECT_PATIENCE_MS = 10_000;
  * What can be known before an address is handed out.
  * @throws CniError
  */
-export function refuse(call: ContainerCall, { ledger, ports }: CniParts): void {
+export function refuse(call: AddCall, { ledger, ports }: CniParts): void {
   const { config, netns, containerId } = call;
   refuseUnbuilt(config);
   if (namespaceId(netns) === undefined) {
@@ -58,7 +58,7 @@ export function refuse(call: ContainerCall, { ledger, ports }: CniParts): void {
  * @returns the result as the runtime reads it
  * @throws CniError; nothing is left of the attempt
  */
-export async function add(call: ContainerCall, parts: CniParts): Promise<object> {
+export async function add(call: AddCall, parts: CniParts): Promise<object> {
   refuse(call, parts);
   const { controller, ledger, ports, log } = parts;
   const { config, netns, identity } = call;
@@ -95,7 +95,7 @@ export async function add(call: ContainerCall, parts: CniParts): Promise<object>
 }
 
 /** Waits until it is known which policies hold for the pod. */
-async function addressesOfObject({ identity }: ContainerCall, parts: CniParts): Promise<readonly Address[]> {
+async function addressesOfObject({ identity }: AddCall, parts: CniParts): Promise<readonly Address[]> {
   const { controller, store, config } = parts;
   const pod = { ...identity, name: identity.pod, node: config.node };
   const patience = config.cni.unknownPods === 'admit' ? 0 : OBJECT_PATIENCE_MS;
@@ -118,7 +118,7 @@ async function addressesOfObject({ identity }: ContainerCall, parts: CniParts): 
 }
 
 function record(
-  call: ContainerCall,
+  call: AddCall,
   { controller, ledger, config }: CniParts,
   preferred: readonly Address[],
   delegated: ReadResult | undefined,
@@ -191,7 +191,7 @@ function routeLine({ dst, mtu, advmss, priority, table }: DelegatedRoute, device
   return `route replace ${dst.text} via ${gateway.text} dev ${device} onlink${options.join('')}`;
 }
 
-const exists = ({ netns, interface: name }: ContainerCall) =>
+const exists = ({ netns, interface: name }: AddCall) =>
   new CniError(codes.interfaceExists, `${name} exists already in ${netns}`, 'DEL takes it away');
 
 const addressCodes: Record<AddressError['reason'], number> = {
@@ -202,7 +202,7 @@ const addressCodes: Record<AddressError['reason'], number> = {
 };
 
 /** @param fault why the newest tables are not live */
-function asCniError(error: unknown, call: ContainerCall, fault: string | undefined): CniError {
+function asCniError(error: unknown, call: AddCall, fault: string | undefined): CniError {
   if (error instanceof CniError) return error;
   const { message } = error as Error;
   if (error instanceof AddressError) return new CniError(addressCodes[error.reason], message);
@@ -217,5 +217,5 @@ function asCniError(error: unknown, call: ContainerCall, fault: string | undefin
 }
 
 /** Whether the daemon needs the IPAM plugin's answer first. */
-export const needsDelegate = ({ config, delegate }: ContainerCall): boolean =>
+export const needsDelegate = ({ config, delegate }: AddCall): boolean =>
   isDelegated(config) && delegate === undefined;

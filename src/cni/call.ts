@@ -51,16 +51,21 @@ const networkConfig = z.looseObject({
 
 export type NetworkConfig = z.output<typeof networkConfig>;
 
-const container = z.object({
-  CNI_CONTAINERID: z.string().min(1),
-  CNI_IFNAME: interfaceField,
-  CNI_ARGS: z.string().default(''),
-});
+/** What every command needs of it. */
+const essentials = z.object(networkConfig.pick({ cniVersion: true, name: true, ipam: true }).shape);
+
+const container = z.object({ CNI_CONTAINERID: z.string().min(1), CNI_IFNAME: interfaceField });
 
 const environment = z.discriminatedUnion('CNI_COMMAND', [
-  container.extend({ CNI_COMMAND: z.enum(['ADD', 'CHECK']), CNI_NETNS: pathField }),
-  container.extend({ CNI_COMMAND: z.literal('DEL'), CNI_NETNS: pathField.optional() }),
-  z.object({ CNI_COMMAND: z.enum(['GC', 'STATUS']) }),
+  container.extend({
+    CNI_COMMAND: z.literal('ADD'),
+    CNI_NETNS: pathField,
+    CNI_ARGS: z.string().default(''),
+  }),
+  container.extend({ CNI_COMMAND: z.literal('CHECK'), CNI_NETNS: pathField }),
+  container.extend({ CNI_COMMAND: z.literal('DEL'), CNI_NETNS: z.string().optional() }),
+  z.object({ CNI_COMMAND: z.literal('GC') }),
+  z.object({ CNI_COMMAND: z.literal('STATUS') }),
 ]);
 
 const body = z.strictObject({
@@ -77,17 +82,30 @@ interface PodIdentity {
   readonly uid: string | undefined;
 }
 
-export interface ContainerCall {
-  readonly command: 'ADD' | 'CHECK' | 'DEL';
+interface OfContainer {
   readonly containerId: string;
   readonly interface: string;
-  /** Empty only in DEL. */
+  readonly config: NetworkConfig;
+}
+
+export interface AddCall extends OfContainer {
+  readonly command: 'ADD';
   readonly netns: string;
   readonly identity: PodIdentity;
-  readonly config: NetworkConfig;
   /** prevResult in its own notation. */
   readonly previous: Record<string, unknown> | undefined;
   readonly delegate: { readonly succeeded: boolean; readonly output: string } | undefined;
+}
+
+export interface CheckCall extends OfContainer {
+  readonly command: 'CHECK';
+  readonly netns: string;
+}
+
+export interface DeleteCall extends OfContainer {
+  readonly command: 'DEL';
+  /** Undefined where the runtime has lost it. */
+  readonly netns: string | undefined;
 }
 
 interface NetworkCall {
@@ -95,7 +113,7 @@ interface NetworkCall {
   readonly config: NetworkConfig;
 }
 
-export type Call = ContainerCall | NetworkCall;
+export type Call = AddCall | CheckCall | DeleteCall | NetworkCall;
 
 /** Version of a body that may be wrong in any other way. */
 export function versionOf(value: unknown): Version {
@@ -105,20 +123,33 @@ export function versionOf(value: unknown): Version {
 
 /** @throws CniError */
 export function readCall(value: unknown): Call {
-  const parts = valid(body, value, codes.decodingFailure, '');
-  const config = valid(networkConfig, parts.config, codes.invalidConfig, '');
-  const variables = valid(environment, parts.environment, codes.invalidEnvironment, '');
-  if (!('CNI_CONTAINERID' in variables)) return { command: variables.CNI_COMMAND, config };
-  return {
-    command: variables.CNI_COMMAND,
-    containerId: variables.CNI_CONTAINERID,
-    interface: variables.CNI_IFNAME,
-    netns: variables.CNI_NETNS ?? '',
-    identity: identityOf(readArgs(variables.CNI_ARGS), variables.CNI_CONTAINERID),
-    config,
-    previous: (parts.config as { prevResult?: Record<string, unknown> }).prevResult,
-    delegate: parts.delegate,
-  };
+  const parts = valid(body, value, codes.decodingFailure);
+  const variables = valid(environment, parts.environment, codes.invalidEnvironment);
+  // A pod must be able to end whatever is wrong with what it was to have.
+  const config: NetworkConfig = valid(
+    variables.CNI_COMMAND === 'DEL' ? essentials : networkConfig,
+    parts.config,
+    codes.invalidConfig,
+  );
+  if (variables.CNI_COMMAND === 'GC' || variables.CNI_COMMAND === 'STATUS')
+    return { command: variables.CNI_COMMAND, config };
+  const { CNI_CONTAINERID: containerId, CNI_IFNAME } = variables;
+  const of = { containerId, interface: CNI_IFNAME, config };
+  switch (variables.CNI_COMMAND) {
+    case 'DEL':
+      return { command: 'DEL', ...of, netns: variables.CNI_NETNS };
+    case 'CHECK':
+      return { command: 'CHECK', ...of, netns: variables.CNI_NETNS };
+    case 'ADD':
+      return {
+        command: 'ADD',
+        ...of,
+        netns: variables.CNI_NETNS,
+        identity: identityOf(readArgs(variables.CNI_ARGS), containerId),
+        previous: (parts.config as { prevResult?: Record<string, unknown> }).prevResult,
+        delegate: parts.delegate,
+      };
+  }
 }
 
 /** Whether another plugin hands out the addresses. */
@@ -183,7 +214,7 @@ const nameFor = (containerId: string): string =>
     ? containerId
     : `container-${createHash('sha256').update(containerId).digest('hex').slice(0, 32)}`;
 
-function valid<T extends z.ZodType>(schema: T, value: unknown, code: number, at: string): z.output<T> {
+function valid<T extends z.ZodType>(schema: T, value: unknown, code: number, at = ''): z.output<T> {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const issues = issuesOf(result.error).map(({ path, message }) =>

@@ -2,7 +2,7 @@
 import { ipQuery } from '../host/iproute.ts';
 import { namespaceId } from '../host/netns.ts';
 import { parseAddress } from '../net/address.ts';
-import { type ContainerCall, isDelegated, type NetworkConfig } from './call.ts';
+import { type CheckCall, isDelegated, type NetworkConfig } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
 import type { ReadResult } from './result.ts';
@@ -13,7 +13,7 @@ const CONVERGENCE_MS = 2_000;
 const wrong = (message: string) => new CniError(codes.notAsAdded, message);
 
 /** @throws CniError naming what is not as ADD left it, or later plugins of the chain say */
-export async function check(call: ContainerCall, parts: CniParts): Promise<void> {
+export async function check(call: CheckCall, parts: CniParts): Promise<void> {
   const { config, netns, interface: name } = call;
   const { ledger, ports, controller } = parts;
   const { prevResult } = config;

@@ -12,14 +12,7 @@ import { Turns } from '../daemon/turns.ts';
 import { namespaceId } from '../host/netns.ts';
 import type { Attachment } from '../ipam/ledger.ts';
 import { add, needsDelegate, refuse } from './add.ts';
-import {
-  type Call,
-  type ContainerCall,
-  isDelegated,
-  type NetworkConfig,
-  readCall,
-  versionOf,
-} from './call.ts';
+import { type Call, type DeleteCall, isDelegated, type NetworkConfig, readCall, versionOf } from './call.ts';
 import { check, status } from './check.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
@@ -115,14 +108,15 @@ export class CniService {
     }
   }
 
-  async #delete(call: ContainerCall): Promise<void> {
+  async #delete({ containerId, netns, interface: name }: DeleteCall): Promise<void> {
     const { ledger, ports, controller } = this.#parts;
-    const attachment = ledger.find(call.containerId, call.interface);
+    const attachment = ledger.find(containerId, name);
     if (attachment) return this.#release(attachment);
+    if (netns === undefined || namespaceId(netns) === undefined) return;
     // Nothing is known of it: what stands there under that name goes all the same.
-    const port = ports.at(call.netns, call.interface);
+    const port = ports.at(netns, name);
     if (port) await ports.detach(`${port.namespace}/${port.pod}`, controller);
-    else if (call.netns !== '' && namespaceId(call.netns) !== undefined) this.#deleteTap(call);
+    else this.#deleteTap({ netns, interface: name });
   }
 
   async #collect(config: NetworkConfig): Promise<void> {
@@ -166,7 +160,10 @@ export class CniService {
     }
   }
 
-  #turn<T>(call: ContainerCall, work: () => Promise<T>): Promise<T> {
+  #turn<T>(
+    call: { readonly containerId: string; readonly interface: string },
+    work: () => Promise<T>,
+  ): Promise<T> {
     return this.#inTurn(call.containerId, call.interface, work);
   }
 

@@ -203,7 +203,6 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     log,
   );
   const socket = apiSocket(config);
-  await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   await api.listen(socket);
   if (config.metrics) await api.listenMetrics(config.metrics.address, config.metrics.port);
 
@@ -212,6 +211,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       log.error(`store: ${faultText(fault)}: the last good state stays`);
     void controller.storeChanged();
   });
+  await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);
   const sweeps = setInterval(() => void sweep().catch(portFault), SWEEP_MS);
   liveness.start();

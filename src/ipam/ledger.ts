@@ -186,7 +186,7 @@ export class Ledger {
     if (resting.length > 0) {
       const { now, quarantine } = this.#parts;
       const seconds = Math.min(...resting.map(({ at }) => at)) + quarantine - now();
-      return isInQuarantine(`the last ${resting.length} addresses of ${block.text}`, seconds);
+      return isInQuarantine(`every free address of ${block.text}`, seconds);
     }
     const text = `every address for pods is in use, ${capacity(block)} in all`;
     return new AddressError('used up', `${block.text}: ${text}`);
