@@ -28,6 +28,8 @@ export interface TestPod {
 export interface OverweftNode extends AsyncDisposable {
   readonly daemon: Daemon;
   readonly manifests: string;
+  /** Waits for the daemon's end, asked for by a signal or not, then starts another one in its place. */
+  readonly restart: (signal?: 'SIGTERM' | 'SIGKILL') => Promise<void>;
   /** The end of the daemon's log, for a failure's message. */
   readonly log: () => string;
 }
@@ -71,15 +73,18 @@ export async function overweftNode(
       status: { phase: 'Running', podIPs: ips.map((ip) => ({ ip })) },
     });
   }
-  const daemon = startDaemon(place, program);
+  let daemon = startDaemon(place, program);
   const log = () => logTail(daemon, 30);
-  const stop = async (): Promise<void> => {
-    if (daemon.ended() === null) process.kill(daemon.pid, 'SIGTERM');
+  const end = async (signal?: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
+    if (signal && daemon.ended() === null) process.kill(daemon.pid, signal);
     const deadline = Date.now() + 3000;
     while (daemon.ended() === null) {
       if (Date.now() > deadline) process.kill(daemon.pid, 'SIGKILL');
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+  };
+  const stop = async (): Promise<void> => {
+    await end('SIGTERM');
     rmSync(directory, { recursive: true });
   };
   try {
@@ -91,8 +96,15 @@ export async function overweftNode(
     throw new Error(message);
   }
   return {
-    daemon,
+    get daemon() {
+      return daemon;
+    },
     manifests,
+    restart: async (signal) => {
+      await end(signal);
+      daemon = startDaemon(place, program);
+      await daemonReady(daemon);
+    },
     log,
     [Symbol.asyncDispose]: stop,
   };
