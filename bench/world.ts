@@ -35,8 +35,9 @@ import type { Verdict } from '../asm/verdict.ts';
 import { parseConfig } from '../src/config/load.ts';
 import type { Config, Encapsulation } from '../src/config/schema.ts';
 import { clusterOf } from '../src/control/cluster.ts';
-import { type Desired, desiredOf, type Tunnel } from '../src/control/desired.ts';
+import { type Desired, desiredOf } from '../src/control/desired.ts';
 import { readManifests } from '../src/control/manifests.ts';
+import type { Tunnel } from '../src/control/topology.ts';
 import { createMemory, type Memory, planMemory, workerBase } from '../src/dataplane/memory.ts';
 import {
   type ControlExports,
@@ -145,7 +146,6 @@ export class World {
           { number, mtu: this.mtu, slot: SENDING_SLOT, slots: SENDING_SLOTS, isInjected: false },
         ]),
       ),
-      decisions: this.desired.policy.decisions.map((_, i) => i),
     });
     this.compileMs = performance.now() - begun;
 

@@ -150,6 +150,45 @@ export function endpointPut(
   return true;
 }
 
+/**
+ * Takes an endpoint away. Rows behind it that would stand nearer to their own slot move up, so that no look-up ends at
+ * the gap.
+ *
+ *     home of c: 5      5 a │ 6 b │ 7 c │ 8 —      without b:  5 a │ 6 c │ 7 — │ 8 —
+ */
+export function endpointRemove(area: usize, a0: u32, a1: u32, a2: u32, a3: u32): void {
+  const base = <usize>load<u32>(area + TABLES_ENDPOINTS, HASH_BASE);
+  const mask = load<u32>(area + TABLES_ENDPOINTS, HASH_MASK);
+  let gap = rowOf(area, TABLES_ENDPOINTS, word64(a0, a1), word64(a2, a3));
+  if (load<u16>(gap, HASH_ROW_TAKEN) === 0) return;
+  let slot = <u32>((gap - base) / HASH_ROW_SIZE);
+  let gapSlot = slot;
+  for (;;) {
+    slot = (slot + 1) & mask;
+    const row = base + slot * HASH_ROW_SIZE;
+    if (load<u16>(row, HASH_ROW_TAKEN) === 0) break;
+    const home = hashWords(load<u64>(row), load<u64>(row, 8)) & mask;
+    if (((slot - home) & mask) < ((slot - gapSlot) & mask)) continue;
+    memory.copy(gap, row, HASH_ROW_SIZE);
+    gap = row;
+    gapSlot = slot;
+  }
+  memory.fill(gap, 0, HASH_ROW_SIZE);
+  store<u32>(area + TABLES_ENDPOINTS, load<u32>(area + TABLES_ENDPOINTS, HASH_COUNT) - 1, HASH_COUNT);
+}
+
+/** How many endpoints there are. */
+export function endpointsCount(area: usize): u32 {
+  return load<u32>(area + TABLES_ENDPOINTS, HASH_COUNT);
+}
+
+/** Forgets all peers. */
+export function peersClear(area: usize): void {
+  const slots = load<u32>(area + TABLES_PEERS, HASH_MASK) + 1;
+  memory.fill(load<u32>(area + TABLES_PEERS, HASH_BASE), 0, <usize>slots * HASH_ROW_SIZE);
+  store<u32>(area + TABLES_PEERS, 0, HASH_COUNT);
+}
+
 /** Absolute offset of the endpoint row of the 16 bytes at `address`, 0: no endpoint. */
 export function endpointFind(area: usize, address: usize): usize {
   return rowFind(area, TABLES_ENDPOINTS, address);

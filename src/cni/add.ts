@@ -5,7 +5,7 @@
  *                      └───────────── undone ◄──────────────┘ whatever fails
  */
 import type { Config } from '../config/schema.ts';
-import { addressesOf, objectOf } from '../control/cluster.ts';
+import { addressesOf, objectOf } from '../control/pods.ts';
 import { PortError } from '../daemon/ports.ts';
 import { gateway4, gateway6 } from '../dataplane/tables.ts';
 import { ipBatch } from '../host/iproute.ts';
@@ -127,15 +127,11 @@ function record(
   const id = namespaceId(call.netns);
   const desired = controller.desired();
   if (id === undefined || !desired) throw new CniError(codes.tryAgainLater, `${call.netns} is gone`);
-  const owners = new Map(
-    desired.endpoints
-      .filter((endpoint) => !('pod' in endpoint) || endpoint.pod.key !== `${namespace}/${pod}`)
-      .map((endpoint) => [
-        endpoint.address.text,
-        'pod' in endpoint ? `pod ${endpoint.pod.key}` : `node ${endpoint.node}`,
-      ]),
-  );
-  const owner: Owner = ({ text }) => owners.get(text);
+  const owner: Owner = ({ text }) => {
+    const endpoint = desired.endpoints.get(text);
+    if (!endpoint || !('pod' in endpoint)) return endpoint && `node ${endpoint.node}`;
+    return endpoint.pod.key === `${namespace}/${pod}` ? undefined : `pod ${endpoint.pod.key}`;
+  };
   const who = {
     network: call.config.name,
     containerId: call.containerId,

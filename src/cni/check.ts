@@ -77,7 +77,6 @@ export function status(config: NetworkConfig, { controller, ledger, ports }: Cni
   if (isDelegated(config)) return;
   const { podCIDRs, name } = desired.node;
   if (podCIDRs.length === 0) throw new CniError(codes.unavailable, `Node ${name}: has no podCIDRs`);
-  const owners = new Set(desired.endpoints.map(({ address }) => address.text));
-  const fault = ledger.fault(podCIDRs, ({ text }) => (owners.has(text) ? 'another' : undefined));
+  const fault = ledger.fault(podCIDRs, ({ text }) => (desired.endpoints.has(text) ? 'another' : undefined));
   if (fault) throw new CniError(codes.unavailable, fault.message);
 }

@@ -7,7 +7,7 @@
  */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Attached, AttachedPod } from '../control/cluster.ts';
+import type { Attached, AttachedPod } from '../control/pods.ts';
 import { Turns } from '../daemon/turns.ts';
 import { namespaceId } from '../host/netns.ts';
 import type { Attachment } from '../ipam/ledger.ts';

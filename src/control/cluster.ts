@@ -1,62 +1,31 @@
-// From objects to what matters of them: live pods with their addresses and labels, nodes, policies. Pure.
-
+/**
+ * From objects to what matters of them: live pods with their addresses and labels, nodes, policies.
+ *
+ *     object changes ─► ClusterState ─┬─► Cluster   what is
+ *                                     └─► ClusterChanges   what is no longer as it was
+ *
+ * Kubernetes writes objects all the time of which nothing that matters has changed: they change nothing here, either.
+ */
+import { isDeepStrictEqual } from 'node:util';
 import type { Encapsulation } from '../config/schema.ts';
-import type { Address } from '../net/address.ts';
-import { parseAddress } from '../net/address.ts';
+import { type Address, parseAddress } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
+import { changesBetween, namespacedKey, type ObjectChanges } from './changes.ts';
 import { closedRules } from './cluster-network-policy.ts';
+import { compare } from './compare.ts';
 import {
   type ClusterNetworkPolicyObject,
   encapsulationOf,
   type NetworkPolicyObject,
   type NodeObject,
   type Objects,
-  type PodObject,
-  type Protocol,
   routerMacOf,
 } from './objects.ts';
+import { type Attached, LivePods, type Pod } from './pods.ts';
 import type { Labels } from './selectors.ts';
 
-/** A container port that has a name. */
-interface NamedPort {
-  readonly name: string;
-  readonly protocol: Protocol;
-  readonly number: number;
-}
-
-/** A pod that may send and receive: neither finished nor on the host network. */
-export interface Pod {
-  /** `namespace/name`. */
-  readonly key: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly node: string | undefined;
-  readonly labels: Labels;
-  readonly addresses: readonly Address[];
-  readonly namedPorts: readonly NamedPort[];
-}
-
-/** A pod that a container runtime has attached on this node. */
-export interface AttachedPod {
-  readonly namespace: string;
-  readonly name: string;
-  /** Of the Pod object that the runtime meant, where it said so. */
-  readonly uid: string | undefined;
-  readonly node: string;
-  /** What the pod has, whatever its object says yet. */
-  readonly addresses: readonly Address[];
-}
-
-/** What this node knows of its pods beside the store. */
-export interface Attached {
-  /** Of several for one pod the last counts: the others are being taken away. */
-  readonly pods: readonly AttachedPod[];
-  /** A pod without an object is one without labels; otherwise it is none until its object comes. */
-  readonly admitUnknown: boolean;
-}
-
-interface ClusterNode {
+export interface ClusterNode {
   readonly name: string;
   readonly labels: Labels;
   /** Where its underlay ends: those of type InternalIP. */
@@ -68,56 +37,159 @@ interface ClusterNode {
   readonly encapsulation: Encapsulation | undefined;
 }
 
+/** The maps are live: they change with the state that they belong to. All but pods and namespaces are in order. */
 export interface Cluster {
   readonly nodes: readonly ClusterNode[];
-  readonly pods: readonly Pod[];
+  /** Live pods by key. */
+  readonly pods: ReadonlyMap<string, Pod>;
+  /** Key of the live pod whose address it is, by the address's text. */
+  readonly ownerOf: (address: string) => string | undefined;
   /** Labels of each namespace, `kubernetes.io/metadata.name` always among them. */
   readonly namespaces: ReadonlyMap<string, Labels>;
-  readonly policies: readonly NetworkPolicyObject[];
+  /** NetworkPolicies of each namespace, by name. */
+  readonly policies: ReadonlyMap<string, readonly NetworkPolicyObject[]>;
   /** Of each tier in the order in which they apply: by priority, and by name where it is the same. */
   readonly clusterPolicies: readonly ClusterNetworkPolicyObject[];
   /** Contradictions between objects, and how they were resolved. */
   readonly warnings: readonly string[];
 }
 
-export function clusterOf(
-  objects: Objects,
-  { pods: attached, admitUnknown }: Attached = { pods: [], admitUnknown: false },
-): Cluster {
-  const warnings: string[] = [];
-  const attachments = new Map(attached.map((one) => [`${one.namespace}/${one.name}`, one]));
-  const known = new Set(objects.pods.map(keyOf));
-  const unknown = admitUnknown ? [...attachments].filter(([key]) => !known.has(key)) : [];
-  return {
-    nodes: objects.nodes.map(nodeOf),
-    pods: [
-      ...livePods(objects.pods, attachments, warnings),
-      ...unknown.map(([key, pod]): Pod => ({ ...pod, key, labels: {}, namedPorts: [] })),
-    ].sort((a, b) => compare(a.key, b.key)),
-    namespaces: namespacesOf(
-      objects,
-      unknown.map(([, { namespace }]) => namespace),
-    ),
-    policies: [...objects.policies].sort((a, b) => compare(policyKey(a), policyKey(b))),
-    clusterPolicies: clusterPoliciesOf(objects, warnings),
-    warnings,
-  };
+export interface ClusterChanges {
+  /** As they were, by key; undefined: there was none. */
+  readonly pods: ReadonlyMap<string, Pod | undefined>;
+  /** Names of those with other labels than before. */
+  readonly namespaces: ReadonlySet<string>;
+  /** Names of those in which a NetworkPolicy has changed. */
+  readonly policies: ReadonlySet<string>;
+  readonly clusterPolicies: boolean;
+  readonly nodes: boolean;
 }
 
-export const policyKey = ({ metadata }: NetworkPolicyObject) => `${metadata.namespace}/${metadata.name}`;
+export const isEmpty = ({ pods, namespaces, policies, clusterPolicies, nodes }: ClusterChanges): boolean =>
+  pods.size === 0 && namespaces.size === 0 && policies.size === 0 && !clusterPolicies && !nodes;
 
-function clusterPoliciesOf(
-  { clusterPolicies }: Objects,
-  warnings: string[],
-): readonly ClusterNetworkPolicyObject[] {
-  const sorted = [...clusterPolicies].sort(
+/** Everything, as a change from nothing. */
+export const allOf = ({ pods, namespaces, policies }: Cluster): ClusterChanges => ({
+  pods: new Map([...pods.keys()].map((key) => [key, undefined])),
+  namespaces: new Set(namespaces.keys()),
+  policies: new Set(policies.keys()),
+  clusterPolicies: true,
+  nodes: true,
+});
+
+/** @param attached undefined: nothing is */
+export function clusterOf(objects: Objects, attached?: Attached): Cluster {
+  const state = new ClusterState();
+  state.apply(changesBetween(undefined, objects), attached);
+  return state.cluster;
+}
+
+export class ClusterState {
+  readonly #nodes = new Map<string, ClusterNode>();
+  readonly #pods = new LivePods();
+  readonly #namespaces = new Map<string, Labels>();
+  readonly #policies = new Map<string, NetworkPolicyObject[]>();
+  readonly #clusterPolicies = new Map<string, ClusterNetworkPolicyObject>();
+  #cluster: Cluster = {
+    nodes: [],
+    pods: this.#pods.pods,
+    ownerOf: (address) => this.#pods.ownerOf(address),
+    namespaces: this.#namespaces,
+    policies: this.#policies,
+    clusterPolicies: [],
+    warnings: [],
+  };
+
+  get cluster(): Cluster {
+    return this.#cluster;
+  }
+
+  /** @param attached undefined: nothing is */
+  apply(changes: ObjectChanges, attached?: Attached): ClusterChanges {
+    const nodes = applyTo(this.#nodes, changes.nodes, nodeOf);
+    const clusterPolicies = applyTo(this.#clusterPolicies, changes.clusterPolicies, (policy) => policy);
+    const policies = this.#applyPolicies(changes.policies);
+    const pods = this.#pods.apply(changes.pods, attached);
+    const namespaces = this.#applyNamespaces(changes, pods);
+    const ordered = clusterPolicies ? inOrder(this.#clusterPolicies.values()) : this.#cluster.clusterPolicies;
+    this.#cluster = {
+      ...this.#cluster,
+      ...(nodes && { nodes: [...this.#nodes.values()].sort((a, b) => compare(a.name, b.name)) }),
+      clusterPolicies: ordered,
+      warnings: [...this.#pods.warnings(), ...ordered.flatMap(closedLines)],
+    };
+    return { pods, namespaces, policies, clusterPolicies, nodes };
+  }
+
+  #applyPolicies(changes: ObjectChanges['policies']): Set<string> {
+    const touched = new Map<string, NetworkPolicyObject[]>();
+    for (const [key, policy] of changes) {
+      const namespace = key.slice(0, key.indexOf('/'));
+      const list = touched.get(namespace) ?? [...(this.#policies.get(namespace) ?? [])];
+      touched.set(namespace, list);
+      const at = list.findIndex((one) => policyKey(one) === key);
+      if (at >= 0 && policy && isDeepStrictEqual(list[at]?.spec, policy.spec)) continue;
+      list.splice(at < 0 ? list.length : at, at < 0 ? 0 : 1, ...(policy ? [policy] : []));
+    }
+    const changed = new Set<string>();
+    for (const [namespace, list] of touched) {
+      const before = this.#policies.get(namespace) ?? [];
+      if (list.length === before.length && list.every((policy, i) => policy === before[i])) continue;
+      changed.add(namespace);
+      list.sort((a, b) => compare(a.metadata.name, b.metadata.name));
+      if (list.length > 0) this.#policies.set(namespace, list);
+      else this.#policies.delete(namespace);
+    }
+    return changed;
+  }
+
+  /** A namespace that has no object has a name, which selectors can ask for. */
+  #applyNamespaces(
+    { namespaces, policies }: ObjectChanges,
+    pods: ReadonlyMap<string, Pod | undefined>,
+  ): Set<string> {
+    const changed = new Set<string>();
+    const set = (name: string, labels: Labels) => {
+      const all = { ...labels, 'kubernetes.io/metadata.name': name };
+      if (isDeepStrictEqual(this.#namespaces.get(name), all)) return;
+      this.#namespaces.set(name, all);
+      changed.add(name);
+    };
+    for (const [name, object] of namespaces) set(name, object?.metadata.labels ?? {});
+    for (const key of [...pods.keys(), ...policies.keys()]) {
+      const name = key.slice(0, key.indexOf('/'));
+      if (!this.#namespaces.has(name)) set(name, {});
+    }
+    return changed;
+  }
+}
+
+/** @returns whether anything is not as it was */
+function applyTo<From, To>(
+  map: Map<string, To>,
+  changes: ReadonlyMap<string, From | undefined>,
+  convert: (object: From) => To,
+): boolean {
+  let changed = false;
+  for (const [key, object] of changes) {
+    const is = object === undefined ? undefined : convert(object);
+    if (isDeepStrictEqual(map.get(key), is)) continue;
+    changed = true;
+    if (is === undefined) map.delete(key);
+    else map.set(key, is);
+  }
+  return changed;
+}
+
+export const policyKey = (policy: NetworkPolicyObject): string => namespacedKey(policy);
+
+const inOrder = (policies: Iterable<ClusterNetworkPolicyObject>): ClusterNetworkPolicyObject[] =>
+  [...policies].sort(
     (a, b) => a.spec.priority - b.spec.priority || compare(a.metadata.name, b.metadata.name),
   );
-  for (const { metadata, spec } of sorted) {
-    for (const line of closedRules(spec)) warnings.push(`ClusterNetworkPolicy ${metadata.name}: ${line}`);
-  }
-  return sorted;
-}
+
+const closedLines = ({ metadata, spec }: ClusterNetworkPolicyObject): string[] =>
+  closedRules(spec).map((line) => `ClusterNetworkPolicy ${metadata.name}: ${line}`);
 
 function nodeOf(object: NodeObject): ClusterNode {
   const { spec, status, metadata } = object;
@@ -134,99 +206,4 @@ function nodeOf(object: NodeObject): ClusterNode {
     routerMac: routerMacOf(object),
     encapsulation: encapsulationOf(object),
   };
-}
-
-function livePods(
-  objects: readonly PodObject[],
-  attachments: ReadonlyMap<string, AttachedPod>,
-  warnings: string[],
-): Pod[] {
-  // What is attached here has its addresses for certain; objects may be late.
-  const owners = new Map(
-    [...attachments].flatMap(([key, { addresses }]) => addresses.map(({ text }) => [text, key])),
-  );
-  // A younger pod owns an address that an older one still names: addresses are reused.
-  const youngestFirst = objects
-    .filter(isLive)
-    .sort((a, b) => compare(created(b), created(a)) || compare(keyOf(a), keyOf(b)));
-  const pods = youngestFirst.map((object): Pod => {
-    const key = keyOf(object);
-    const attached = attachments.get(key);
-    const isAttached = attached !== undefined && isObjectOf(attached, object);
-    const addresses = (isAttached ? attached.addresses : addressesOf(object)).filter(({ text }) => {
-      const owner = owners.get(text) ?? key;
-      if (owner !== key) warnings.push(`Pod ${key}: address ${text} is taken by pod ${owner}`);
-      owners.set(text, owner);
-      return owner === key;
-    });
-    return {
-      key,
-      namespace: object.metadata.namespace,
-      name: object.metadata.name,
-      node: isAttached ? attached.node : (object.spec?.nodeName ?? undefined),
-      labels: object.metadata.labels,
-      addresses,
-      namedPorts: namedPortsOf(object),
-    };
-  });
-  return pods;
-}
-
-/** What the API server calls a static pod's mirror; kubelet gives runtimes the annotation as the pod's UID. */
-const MIRROR = 'kubernetes.io/config.mirror';
-
-/** Not an earlier or later pod of the same name, nor one that lives elsewhere. */
-function isObjectOf({ uid, node }: Omit<AttachedPod, 'addresses'>, { metadata, spec }: PodObject): boolean {
-  const isSame = (one: string | undefined, other: string | null | undefined) =>
-    !one || !other || one === other;
-  return isSame(uid, metadata.annotations?.[MIRROR] ?? metadata.uid) && isSame(node, spec?.nodeName);
-}
-
-/** The live Pod object that a runtime means. */
-export const objectOf = ({ pods }: Objects, pod: Omit<AttachedPod, 'addresses'>): PodObject | undefined =>
-  pods.find(
-    (object) => keyOf(object) === `${pod.namespace}/${pod.name}` && isLive(object) && isObjectOf(pod, object),
-  );
-
-function isLive({ spec, status }: PodObject): boolean {
-  return !spec?.hostNetwork && status?.phase !== 'Succeeded' && status?.phase !== 'Failed';
-}
-
-export function addressesOf({ status }: PodObject): Address[] {
-  const all = status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
-  return [...new Map(all.map((address) => [address.text, address])).values()];
-}
-
-function namedPortsOf({ spec }: PodObject): NamedPort[] {
-  // An init container that is restarted always is a sidecar, and serves as long as the pod lives.
-  const sidecars = (spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === 'Always');
-  return [...(spec?.containers ?? []), ...sidecars].flatMap(({ ports }) =>
-    (ports ?? []).flatMap(({ name, protocol, containerPort }) =>
-      name ? [{ name, protocol, number: containerPort }] : [],
-    ),
-  );
-}
-
-function namespacesOf(
-  { namespaces, pods, policies }: Objects,
-  others: readonly string[],
-): Map<string, Labels> {
-  const named = (name: string, labels: Labels): [string, Labels] => [
-    name,
-    { ...labels, 'kubernetes.io/metadata.name': name },
-  ];
-  return new Map([
-    ...[...[...pods, ...policies].map(({ metadata }) => metadata.namespace), ...others].map((name) =>
-      named(name, {}),
-    ),
-    ...namespaces.map(({ metadata }) => named(metadata.name, metadata.labels)),
-  ]);
-}
-
-const keyOf = ({ metadata }: PodObject) => `${metadata.namespace}/${metadata.name}`;
-const created = ({ metadata }: PodObject) => metadata.creationTimestamp ?? '';
-
-/** Order of code units, the same on every node whatever its locale. */
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,255 +1,163 @@
 /**
- * What the data path of one node should know, by name. Pure: (cluster, settings) → Desired.
+ * What the data path of one node should know, by name, brought up to date change by change. Pure.
  *
- *     objects ─► Cluster ─► Desired ─┬─► tables
- *                  settings ─┘       │
- *                  numbering, MTUs, ports ─┘
+ *     object changes ─► ClusterState ─► DesiredState ─┬─► Desired        what should be
+ *                           settings ─┘               └─► DesiredDelta   what is no longer as it was
  */
-import type { Config, Encapsulation } from '../config/schema.ts';
+import type { Config } from '../config/schema.ts';
 import type { Address } from '../net/address.ts';
 import { derivedMac, type Mac } from '../net/mac.ts';
-import { nth, type Prefix, prefix } from '../net/prefix.ts';
-import { compilePolicy } from '../policy/compile.ts';
+import type { Prefix } from '../net/prefix.ts';
+import { PolicyCompiler, type Work } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compiled.ts';
-import type { Cluster, Pod } from './cluster.ts';
-
-/** Another VTEP: a node of the cluster, or a static peer. */
-export interface Peer {
-  readonly name: string;
-  readonly isStatic: boolean;
-  readonly addresses: readonly Address[];
-  readonly podCIDRs: readonly Prefix[];
-  readonly routerMac: Mac;
-  readonly encapsulation: Encapsulation;
-  readonly vni: number;
-  /** Answers pings inside the tunnel. */
-  readonly probes: readonly Address[];
-}
-
-/** A peer over one underlay family. */
-export interface Tunnel {
-  /** Stays the same as long as peer, encapsulation and family do. */
-  readonly key: string;
-  readonly peer: Peer;
-  readonly family: 4 | 6;
-  readonly encapsulation: Encapsulation;
-  readonly local: Address;
-  readonly remote: Address;
-  /** Whether routes lead into it; otherwise it only receives. */
-  readonly isPreferred: boolean;
-}
+import { allOf, type Cluster, type ClusterChanges } from './cluster.ts';
+import type { Pod } from './pods.ts';
+import { type NodeEndpoint, type Topology, topologyOf } from './topology.ts';
 
 export type Endpoint =
+  | NodeEndpoint
   | { readonly kind: 'pod'; readonly address: Address; readonly pod: Pod }
-  | { readonly kind: 'remote-pod'; readonly address: Address; readonly pod: Pod; readonly tunnel: string }
-  | { readonly kind: 'node'; readonly address: Address; readonly node: string }
-  | {
-      readonly kind: 'remote-node';
-      readonly address: Address;
-      readonly node: string;
-      readonly tunnel: string;
-    };
+  | { readonly kind: 'remote-pod'; readonly address: Address; readonly pod: Pod; readonly tunnel: string };
 
-type Route =
-  | { readonly kind: 'tunnel'; readonly prefix: Prefix; readonly tunnel: string }
-  | { readonly kind: 'empty' | 'outside' | 'none'; readonly prefix: Prefix };
-
-export interface Desired {
-  readonly node: {
-    readonly name: string;
-    readonly routerMac: Mac;
-    readonly podCIDRs: readonly Prefix[];
-    /** The node in the pod network: first address of each podCIDR. */
-    readonly podNetworkAddresses: readonly Address[];
-  };
+export interface Desired extends Pick<Topology, 'node' | 'peers' | 'tunnels' | 'routes'> {
   readonly clusterCIDRs: readonly Prefix[];
   /** Live pods of this node by key. */
   readonly localPods: ReadonlyMap<string, Pod>;
-  readonly peers: readonly Peer[];
-  readonly tunnels: readonly Tunnel[];
-  readonly endpoints: readonly Endpoint[];
-  readonly routes: readonly Route[];
+  /** By address text. Live: it changes with the state that it belongs to. */
+  readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly policy: CompiledPolicy;
   readonly warnings: readonly string[];
 }
 
-export function desiredOf(cluster: Cluster, config: Config): Desired {
-  const warnings = [...cluster.warnings];
-  const own = cluster.nodes.find(({ name }) => name === config.node);
-  const podCIDRs = own && own.podCIDRs.length > 0 ? own.podCIDRs : (config.podNetwork.podCIDRs ?? []);
-  if (podCIDRs.length === 0) {
-    warnings.push(
-      `Node ${config.node}: neither the Node object nor podNetwork.podCIDRs names this node's range of pod addresses`,
-    );
-  }
-  const podNetworkAddresses = podCIDRs.map((block) => nth(block, 1));
-  const ownAddresses = unique([
-    ...config.underlay.addresses,
-    ...(own?.addresses ?? []),
-    ...podNetworkAddresses,
-  ]);
-
-  const peers = peersOf(cluster, config, warnings);
-  const tunnels = peers.flatMap((peer) => tunnelsOf(peer, config, warnings));
-  const preferred = new Map(
-    tunnels.filter(({ isPreferred }) => isPreferred).map(({ peer, key }) => [peer.name, key]),
-  );
-
-  const endpoints: Endpoint[] = ownAddresses.map((address) => ({ kind: 'node', address, node: config.node }));
-  for (const peer of peers) {
-    const tunnel = preferred.get(peer.name);
-    if (tunnel === undefined) continue;
-    const addresses = peer.isStatic
-      ? peer.addresses
-      : [...peer.addresses, ...peer.podCIDRs.map((block) => nth(block, 1))];
-    for (const address of addresses)
-      endpoints.push({ kind: 'remote-node', address, node: peer.name, tunnel });
-  }
-  const localPods = new Map<string, Pod>();
-  for (const pod of cluster.pods) {
-    if (pod.node === config.node) {
-      localPods.set(pod.key, pod);
-      for (const address of pod.addresses) endpoints.push({ kind: 'pod', address, pod });
-      continue;
-    }
-    const tunnel = preferred.get(pod.node ?? '');
-    if (tunnel === undefined) continue;
-    for (const address of pod.addresses) endpoints.push({ kind: 'remote-pod', address, pod, tunnel });
-  }
-
-  const routes: Route[] = [
-    { kind: 'outside', prefix: prefix('0.0.0.0/0') },
-    { kind: 'outside', prefix: prefix('::/0') },
-    ...podCIDRs.map((block): Route => ({ kind: 'empty', prefix: block })),
-    ...peers.flatMap((peer) => {
-      const tunnel = preferred.get(peer.name);
-      return tunnel === undefined
-        ? []
-        : peer.podCIDRs.map((block): Route => ({ kind: 'tunnel', prefix: block, tunnel }));
-    }),
-  ];
-  // What no node owns must not leave by the node's kernel, which would route it straight back.
-  const owned = new Set(routes.map((route) => route.prefix.text));
-  for (const block of config.podNetwork.clusterCIDRs) {
-    if (!owned.has(block.text)) routes.push({ kind: 'none', prefix: block });
-  }
-
-  return {
-    node: {
-      name: config.node,
-      routerMac: config.podNetwork.routerMAC ?? own?.routerMac ?? routerMac(config.node),
-      podCIDRs,
-      podNetworkAddresses,
-    },
-    clusterCIDRs: config.podNetwork.clusterCIDRs,
-    localPods,
-    peers,
-    tunnels,
-    endpoints: firstOfEach(endpoints, warnings),
-    routes: firstRoutes(routes, warnings),
-    policy: compilePolicy({
-      cluster,
-      node: config.node,
-      others: endpoints.filter(isNode).map(({ address }) => address),
-    }),
-    warnings,
-  };
+/** What in Desired is no longer as it was; its other parts are the same objects as before where they are the same. */
+export interface DesiredDelta {
+  /** Addresses whose endpoint or identity has changed, by text. */
+  readonly endpoints: ReadonlySet<string>;
+  /** Classes that have other rows in policy sets that were there before. */
+  readonly classes: ReadonlySet<number>;
+  readonly work: Work;
 }
 
-/** MAC of a node's router unless it is configured: every node derives it from the name alike. */
-const routerMac = (node: string): Mac => derivedMac('router', node);
+export function desiredOf(cluster: Cluster, config: Config): Desired {
+  return new DesiredState(cluster, config).desired;
+}
+
+/** What one node should know. When a change throws, the state is of no more use. */
+export class DesiredState {
+  readonly #config: Config;
+  readonly #compiler = new PolicyCompiler();
+  readonly #endpoints = new Map<string, Endpoint>();
+  /** A line for each address that a node has taken from a pod. */
+  readonly #conflicts = new Map<string, string>();
+  #topology: Topology;
+  #localPods: ReadonlyMap<string, Pod> = new Map();
+  #desired: Desired;
+
+  /** @throws as PolicyCompiler.apply */
+  constructor(cluster: Cluster, config: Config) {
+    this.#config = config;
+    // No address is anybody's yet.
+    this.#topology = { ...topologyOf([], config), endpoints: new Map(), ways: new Map() };
+    this.#desired = this.#assemble(cluster);
+    this.apply(cluster, allOf(cluster));
+  }
+
+  get desired(): Desired {
+    return this.#desired;
+  }
+
+  /** @throws as PolicyCompiler.apply */
+  apply(cluster: Cluster, changes: ClusterChanges): DesiredDelta {
+    const endpoints = new Set<string>();
+    const moved = changes.nodes ? this.#retrace(cluster, endpoints) : new Set<string>();
+    this.#follow(cluster, changes, moved, endpoints);
+    const { node } = this.#config;
+    const { identities, classes, work } = this.#compiler.apply({
+      cluster,
+      node,
+      localPods: this.#localPods,
+      changes,
+    });
+    for (const address of identities) endpoints.add(address);
+    this.#desired = this.#assemble(cluster);
+    return { endpoints, classes, work };
+  }
+
+  /** @returns names of the nodes to which another way leads than before */
+  #retrace({ nodes }: Cluster, changed: Set<string>): Set<string> {
+    const before = this.#topology;
+    const after = topologyOf(nodes, this.#config);
+    this.#topology = after;
+    for (const [text, endpoint] of after.endpoints) {
+      if (!isSame(before.endpoints.get(text), endpoint)) changed.add(text);
+    }
+    for (const text of before.endpoints.keys()) if (!after.endpoints.has(text)) changed.add(text);
+    const names = new Set([...before.ways.keys(), ...after.ways.keys()]);
+    return new Set([...names].filter((name) => before.ways.get(name) !== after.ways.get(name)));
+  }
+
+  #follow(cluster: Cluster, changes: ClusterChanges, moved: ReadonlySet<string>, changed: Set<string>): void {
+    const local = new Map(this.#localPods);
+    for (const [key, before] of changes.pods) {
+      const pod = cluster.pods.get(key);
+      for (const { text } of before?.addresses ?? []) changed.add(text);
+      for (const { text } of pod?.addresses ?? []) changed.add(text);
+      if (pod?.node === this.#config.node) local.set(key, pod);
+      else local.delete(key);
+    }
+    const isSameLocally =
+      local.size === this.#localPods.size &&
+      [...local].every(([key, pod]) => this.#localPods.get(key) === pod);
+    if (!isSameLocally) this.#localPods = local;
+    if (moved.size > 0) {
+      for (const { node, addresses } of cluster.pods.values()) {
+        if (moved.has(node ?? '')) for (const { text } of addresses) changed.add(text);
+      }
+    }
+    for (const text of changed) this.#settle(text, cluster);
+  }
+
+  /** Nodes stand before pods: a pod must not take the address of a node. */
+  #settle(text: string, cluster: Cluster): void {
+    const node = this.#topology.endpoints.get(text);
+    const pod = cluster.pods.get(cluster.ownerOf(text) ?? '');
+    const endpoint = node ?? (pod && this.#podEndpoint(text, pod));
+    if (endpoint) this.#endpoints.set(text, endpoint);
+    else this.#endpoints.delete(text);
+    if (node && pod)
+      this.#conflicts.set(text, `Pod ${pod.key}: address ${text} is taken by Node ${node.node}`);
+    else this.#conflicts.delete(text);
+  }
+
+  #podEndpoint(text: string, pod: Pod): Endpoint | undefined {
+    const address = pod.addresses.find((one) => one.text === text);
+    if (!address) return undefined;
+    if (pod.node === this.#config.node) return { kind: 'pod', address, pod };
+    const tunnel = this.#topology.ways.get(pod.node ?? '');
+    return tunnel === undefined ? undefined : { kind: 'remote-pod', address, pod, tunnel };
+  }
+
+  #assemble(cluster: Cluster): Desired {
+    const { node, peers, tunnels, routes, warnings } = this.#topology;
+    return {
+      node,
+      clusterCIDRs: this.#config.podNetwork.clusterCIDRs,
+      localPods: this.#localPods,
+      peers,
+      tunnels,
+      endpoints: this.#endpoints,
+      routes,
+      policy: this.#compiler.policy,
+      warnings: [...cluster.warnings, ...warnings, ...this.#conflicts.values()],
+    };
+  }
+}
+
+const isSame = (a: NodeEndpoint | undefined, b: NodeEndpoint): boolean =>
+  a?.kind === b.kind &&
+  a.node === b.node &&
+  (a.kind === 'node' || b.kind === 'node' || a.tunnel === b.tunnel);
 
 /** MAC of a pod's interface: the same wherever and whenever it is attached, for neighbours may have it cached. */
 export const podMac = ({ addresses }: Pod): Mac =>
   derivedMac('pod', ...addresses.map(({ text }) => text).sort());
-
-function peersOf(cluster: Cluster, config: Config, warnings: string[]): Peer[] {
-  const statics = config.peers.map(
-    (peer): Peer => ({
-      name: peer.name,
-      isStatic: true,
-      addresses: peer.addresses,
-      podCIDRs: peer.podCIDRs,
-      routerMac: peer.routerMAC ?? routerMac(peer.name),
-      encapsulation: peer.encapsulation ?? config.encapsulation,
-      vni: peer.vni ?? config.vni,
-      probes: peer.probe ? [peer.probe] : [],
-    }),
-  );
-  const taken = new Set(statics.map(({ name }) => name));
-  const nodes = cluster.nodes
-    .filter(({ name }) => name !== config.node)
-    .flatMap((node): Peer[] => {
-      if (taken.has(node.name)) {
-        warnings.push(`Node ${node.name}: ignored, the configuration has a static peer of that name`);
-        return [];
-      }
-      return [
-        {
-          name: node.name,
-          isStatic: false,
-          addresses: node.addresses,
-          podCIDRs: node.podCIDRs,
-          routerMac: node.routerMac ?? routerMac(node.name),
-          encapsulation: node.encapsulation ?? config.encapsulation,
-          vni: config.vni,
-          probes: node.podCIDRs.map((block) => nth(block, 1)),
-        },
-      ];
-    });
-  const owners = new Map<string, string>();
-  return [...statics, ...nodes].map((peer) => ({
-    ...peer,
-    addresses: peer.addresses.filter(({ text }) => {
-      const owner = owners.get(text) ?? peer.name;
-      if (owner !== peer.name) warnings.push(`Node ${peer.name}: address ${text} is that of ${owner}, too`);
-      owners.set(text, owner);
-      return owner === peer.name;
-    }),
-  }));
-}
-
-function tunnelsOf(peer: Peer, { underlay }: Config, warnings: string[]): Tunnel[] {
-  const families: (4 | 6)[] = underlay.family === 'ipv4' ? [4, 6] : [6, 4];
-  const tunnels = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
-    const local = underlay.addresses.find((address) => address.family === family);
-    const remote = peer.addresses.find((address) => address.family === family);
-    if (!local || !remote) return [];
-    const { encapsulation } = peer;
-    return [
-      { key: `${peer.name}/${encapsulation}/ipv${family}`, peer, family, encapsulation, local, remote },
-    ];
-  });
-  if (tunnels.length === 0) warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
-  return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === 0 }));
-}
-
-const isNode = ({ kind }: Endpoint) => kind === 'node' || kind === 'remote-node';
-
-function firstOfEach(endpoints: readonly Endpoint[], warnings: string[]): Endpoint[] {
-  const seen = new Map<string, Endpoint>();
-  for (const endpoint of endpoints) {
-    const first = seen.get(endpoint.address.text);
-    if (!first) seen.set(endpoint.address.text, endpoint);
-    else if (ownerOf(first) !== ownerOf(endpoint)) {
-      warnings.push(`${ownerOf(endpoint)}: address ${endpoint.address.text} is taken by ${ownerOf(first)}`);
-    }
-  }
-  return [...seen.values()];
-}
-
-function firstRoutes(routes: readonly Route[], warnings: string[]): Route[] {
-  const seen = new Map<string, Route>();
-  for (const route of routes) {
-    if (!seen.has(route.prefix.text)) seen.set(route.prefix.text, route);
-    else warnings.push(`${route.prefix.text}: is the range of more than one node`);
-  }
-  return [...seen.values()];
-}
-
-const ownerOf = (endpoint: Endpoint) =>
-  'pod' in endpoint ? `Pod ${endpoint.pod.key}` : `Node ${endpoint.node}`;
-
-const unique = (addresses: readonly Address[]) => [
-  ...new Map(addresses.map((one) => [one.text, one])).values(),
-];

@@ -2,6 +2,7 @@
 import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { changesBetween, noChanges, type ObjectChanges } from './changes.ts';
 import { type Manifest, readManifests } from './manifests.ts';
 import type { Objects } from './objects.ts';
 import { faultText, type Store, type StoreState } from './store.ts';
@@ -23,7 +24,7 @@ export class FileStore implements Store {
   #rescan: NodeJS.Timeout | undefined;
   #reading: Promise<void> = Promise.resolve();
   #signature = '';
-  #changed: () => void = () => {};
+  #changed: (changes: ObjectChanges) => void = () => {};
   #stopped = false;
 
   constructor(directory: string) {
@@ -34,7 +35,7 @@ export class FileStore implements Store {
     return this.#state;
   }
 
-  async start(changed: () => void): Promise<void> {
+  async start(changed: (changes: ObjectChanges) => void): Promise<void> {
     this.#changed = changed;
     this.#watch();
     this.#rescan = setInterval(() => {
@@ -106,8 +107,9 @@ export class FileStore implements Store {
   #apply(signature: string, state: StoreState): void {
     if (signature === this.#signature) return;
     this.#signature = signature;
+    const before = this.#state.objects;
     this.#state = state;
-    this.#changed();
+    this.#changed(state.objects ? changesBetween(before, state.objects) : noChanges);
   }
 }
 

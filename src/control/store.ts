@@ -1,4 +1,5 @@
 // Where cluster state comes from: one interface, several sources.
+import type { ObjectChanges } from './changes.ts';
 import type { Objects } from './objects.ts';
 
 /** Something in the source that cannot be used; the last good state stays. */
@@ -23,8 +24,11 @@ export interface StoreState {
 export interface Store {
   /** What is known now. */
   readonly state: StoreState;
-  /** Reads the source for the first time, then watches it; `changed` is called after each change. */
-  start(changed: () => void): Promise<void>;
+  /**
+   * Reads the source for the first time, then watches it.
+   * @param changed called after each change of the state; of its objects these have changed, perhaps none
+   */
+  start(changed: (changes: ObjectChanges) => void): Promise<void>;
   stop(): Promise<void>;
 }
 

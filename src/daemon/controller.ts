@@ -5,26 +5,25 @@
  * live tables as they are, is shown in the status, and is tried again with the next change, or after a while: what
  * is missing may be an address or a link of the host.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { MAX_DECISIONS, MAX_TUNNELS } from '../../asm/layout/memory.ts';
+import { CONTROL_AREA_A, CONTROL_AREA_B, CONTROL_AREA_SIZE, MAX_TUNNELS } from '../../asm/layout/memory.ts';
 import type { Config } from '../config/schema.ts';
-import { type Attached, clusterOf } from '../control/cluster.ts';
-import { type Desired, desiredOf, type Tunnel } from '../control/desired.ts';
-import type { Objects } from '../control/objects.ts';
+import { noChanges, type ObjectChanges } from '../control/changes.ts';
+import type { Desired } from '../control/desired.ts';
+import { NodeView } from '../control/node-view.ts';
+import type { Attached } from '../control/pods.ts';
 import type { Store } from '../control/store.ts';
+import type { Tunnel } from '../control/topology.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import type { Memory } from '../dataplane/memory.ts';
 import type { ControlExports } from '../dataplane/module.ts';
 import { Numbering } from '../dataplane/numbering.ts';
 import type { Publisher } from '../dataplane/publisher.ts';
-import {
-  fillTables,
-  type TablePort,
-  TablesFull,
-  type TableUse,
-  type TunnelFacts,
-} from '../dataplane/tables.ts';
+import { TablesFull } from '../dataplane/table-fault.ts';
+import { TableArea, type TablePort, type TableUse } from '../dataplane/tables.ts';
 import { overhead } from '../dataplane/tunnel-header.ts';
+import type { TunnelFacts } from '../dataplane/tunnel-rows.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { UnderlaySockets } from './sockets.ts';
 import type { Underlay } from './underlay.ts';
@@ -67,17 +66,22 @@ export interface ControllerParts {
 
 export class Controller {
   readonly #parts: ControllerParts;
-  #desiredOf:
-    | { readonly objects: Objects; readonly attached: Attached; readonly desired: Desired }
-    | undefined;
+  readonly #view: NodeView;
+  /** Both table areas, by the lowest bit of their epochs. */
+  readonly #areas: readonly [TableArea, TableArea];
+  /** Changes that the view has not been told of. */
+  #pending: ObjectChanges[] = [];
+  #attached: Attached | undefined;
+  /** Between what a publication starts from and its bytes nothing must change. */
+  #isHeld = false;
+  #warned = new Set<string>();
   #live: Live | undefined;
   #fault: string | undefined;
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #tunnelNumbers = new Numbering(0, MAX_TUNNELS);
-  #decisionNumbers = new Numbering(1, MAX_DECISIONS);
-  #decisions = new Map<string, Decision>();
+  #decisions: ReadonlyMap<number, Decision> = new Map();
   /** Path MTU found by probes, by address of the peer. */
   readonly #pathMtus = new Map<string, number>();
   /** Keys of tunnels whose superframes the kernel splits. */
@@ -87,6 +91,11 @@ export class Controller {
 
   constructor(parts: ControllerParts) {
     this.#parts = parts;
+    const { config, memory, wasm } = parts;
+    this.#view = new NodeView(config);
+    const size = memory.view.getUint32(CONTROL_AREA_SIZE, true);
+    const area = (at: number) => new TableArea(wasm, memory, memory.view.getUint32(at, true), size);
+    this.#areas = [area(CONTROL_AREA_A), area(CONTROL_AREA_B)];
   }
 
   get live(): Live | undefined {
@@ -99,24 +108,34 @@ export class Controller {
   }
 
   /** Decisions in use and the numbers under which they are counted. */
-  *decisions(): Iterable<{ number: number; decision: Decision }> {
-    for (const [key, decision] of this.#decisions) {
-      const number = this.#decisionNumbers.numberOf(key);
-      if (number !== undefined) yield { number, decision };
-    }
+  get decisions(): ReadonlyMap<number, Decision> {
+    return this.#decisions;
   }
 
   /** What the snapshot at hand says, live or not yet. */
   desired(): Desired | undefined {
-    const { objects } = this.#parts.store.state;
-    if (!objects) return undefined;
+    if (!this.#isHeld && this.#isBehind()) this.#follow();
+    return this.#view.desired;
+  }
+
+  /** Whether something has changed of which the view does not know. */
+  #isBehind(): boolean {
+    if (this.#parts.store.state.objects === undefined) return false;
+    return this.#pending.length > 0 || this.#attached !== this.#parts.attached();
+  }
+
+  #follow(): void {
+    const [first = noChanges, ...more] = this.#pending;
+    this.#pending = [];
     const attached = this.#parts.attached();
-    if (this.#desiredOf?.objects !== objects || this.#desiredOf.attached !== attached) {
-      const desired = desiredOf(clusterOf(objects, attached), this.#parts.config);
-      for (const warning of desired.warnings) this.#parts.log.warn(warning);
-      this.#desiredOf = { objects, attached, desired };
+    this.#attached = attached;
+    for (const changes of [first, ...more]) {
+      const delta = this.#view.apply(changes, attached);
+      if (delta) for (const area of this.#areas) area.mark(delta);
     }
-    return this.#desiredOf.desired;
+    const { warnings = [] } = this.#view.desired ?? {};
+    for (const warning of warnings) if (!this.#warned.has(warning)) this.#parts.log.warn(warning);
+    this.#warned = new Set(warnings);
   }
 
   /**
@@ -142,10 +161,12 @@ export class Controller {
   }
 
   /** The store has changed. */
-  async storeChanged(): Promise<void> {
-    // Only its faults may have: the same tables again would have every connection judged anew for nothing.
-    const isLive = this.#live !== undefined && this.#live.desired === this.desired();
-    if (!isLive || this.#fault !== undefined) await this.#attempt();
+  async storeChanged(changes: ObjectChanges): Promise<void> {
+    this.#pending.push(changes);
+    const desired = this.desired();
+    // Nothing that matters may have: the same tables again would have every connection judged anew for nothing.
+    const isLive = this.#live !== undefined && this.#live.desired === desired && !this.#isBehind();
+    if (!isLive || this.#fault !== undefined || this.#view.fault) await this.#attempt();
     for (const wake of this.#waiting) wake();
   }
 
@@ -211,8 +232,12 @@ export class Controller {
     const { log, store } = this.#parts;
     try {
       const desired = this.desired();
+      if (this.#view.fault) throw this.#view.fault;
       if (!desired) throw new Error('no good state has been read from the store yet');
-      this.#live = await this.#switchTo(desired);
+      this.#isHeld = true;
+      this.#live = await this.#switchTo(desired).finally(() => {
+        this.#isHeld = false;
+      });
       this.#fault = undefined;
     } catch (error) {
       const { message } = error as Error;
@@ -230,54 +255,60 @@ export class Controller {
   }
 
   async #switchTo(desired: Desired): Promise<Live> {
-    const { config, publisher, memory, wasm, sockets, underlay, openPorts, counters } = this.#parts;
-    const tunnelNumbers = this.#tunnelNumbers.copy();
-    const decisionNumbers = this.#decisionNumbers.copy();
-    const newTunnels = tunnelNumbers.assign(desired.tunnels.map(({ key }) => key));
-    if (!newTunnels || desired.tunnels.length > config.tables.tunnels) {
-      throw new TablesFull('tunnels', config.tables.tunnels, desired.tunnels.length);
+    const { config, publisher, sockets, underlay, openPorts, counters } = this.#parts;
+    const tunnelNumbers = this.#numbersFor(desired);
+    for (const [number, decision] of desired.policy.decisions) {
+      // Before the tables can lead a packet to it.
+      if (!isDeepStrictEqual(this.#decisions.get(number), decision)) counters.decisions.restart(number);
     }
-    const keys = desired.policy.decisions.map((decision) => (decision ? JSON.stringify(decision) : ''));
-    const newDecisions = decisionNumbers.assign(keys.filter((key) => key !== ''));
-    if (!newDecisions) {
-      throw new Error(
-        `the policies need ${keys.length} decisions, of which there are ${decisionNumbers.capacity}`,
-      );
+    if (this.#live?.desired.tunnels !== desired.tunnels) {
+      sockets.open(desired.tunnels);
+      await underlay.learn(desired.tunnels.map(({ remote }) => remote));
     }
-    const numberOf = (numbering: Numbering, name: string) => numbering.numberOf(name) ?? 0;
-    // Before the tables can lead a packet to them.
-    for (const key of newTunnels) counters.tunnels.restart(numberOf(tunnelNumbers, key));
-    for (const key of newDecisions) counters.decisions.restart(numberOf(decisionNumbers, key));
-
-    sockets.open(desired.tunnels);
-    await underlay.learn(desired.tunnels.map(({ remote }) => remote));
-    const tunnels = new Map<string, TunnelFacts>(
-      desired.tunnels.map((tunnel) => {
-        const number = numberOf(tunnelNumbers, tunnel.key);
-        const isInjected = this.#injected.has(tunnel.key);
-        return [
-          tunnel.key,
-          { number, mtu: this.#tunnelMtu(tunnel), isInjected, ...sockets.sendSlots(tunnel) },
-        ];
-      }),
-    );
+    const tunnels = this.#factsOf(desired.tunnels, tunnelNumbers);
     const interfaceMtu = this.#interfaceMtu(desired, tunnels);
-    const use = await publisher.publish((area, size, epoch) =>
-      fillTables(wasm, memory, area, size, epoch, {
+    const use = await publisher.publish((_area, _size, epoch) =>
+      this.#areas[(epoch & 1) as 0 | 1].write(epoch, {
         desired,
         config,
         ports: openPorts().map((port) => ({ ...port, mtu: interfaceMtu })),
         tunnels,
-        decisions: keys.map((key) => numberOf(decisionNumbers, key)),
       }),
     );
     this.#tunnelNumbers = tunnelNumbers;
-    this.#decisionNumbers = decisionNumbers;
-    this.#decisions = new Map(
-      desired.policy.decisions.flatMap((decision, i) => (decision ? [[keys[i] ?? '', decision]] : [])),
-    );
+    this.#decisions = desired.policy.decisions;
     await sockets.handOver();
     return { desired, tunnels, use, interfaceMtu };
+  }
+
+  #numbersFor({ tunnels }: Desired): Numbering {
+    if (this.#live?.desired.tunnels === tunnels) return this.#tunnelNumbers;
+    const { config, counters } = this.#parts;
+    const numbers = this.#tunnelNumbers.copy();
+    const added = numbers.assign(tunnels.map(({ key }) => key));
+    if (!added || tunnels.length > config.tables.tunnels) {
+      throw new TablesFull('tunnels', config.tables.tunnels, tunnels.length);
+    }
+    for (const key of added) counters.tunnels.restart(numbers.numberOf(key) ?? 0);
+    return numbers;
+  }
+
+  /** The same object as before where nothing about tunnels has changed. */
+  #factsOf(tunnels: readonly Tunnel[], numbers: Numbering): ReadonlyMap<string, TunnelFacts> {
+    const { sockets } = this.#parts;
+    const before = this.#live?.tunnels;
+    const facts = new Map(
+      tunnels.map((tunnel): [string, TunnelFacts] => {
+        const { key } = tunnel;
+        const mtu = this.#tunnelMtu(tunnel);
+        const isInjected = this.#injected.has(key);
+        const number = numbers.numberOf(key) ?? 0;
+        return [key, { number, mtu, isInjected, ...sockets.sendSlots(tunnel) }];
+      }),
+    );
+    const isSame =
+      before?.size === facts.size && [...facts].every(([key, one]) => isSameFacts(before.get(key), one));
+    return isSame ? before : facts;
   }
 
   /** What the underlay's route carries, or less where a probe says so, without the tunnel's headers. */
@@ -305,3 +336,10 @@ export class Controller {
     return underlay.ownMtu - overhead({ encapsulation: config.encapsulation, family: local.family }, config);
   }
 }
+
+const isSameFacts = (a: TunnelFacts | undefined, b: TunnelFacts): boolean =>
+  a?.number === b.number &&
+  a.mtu === b.mtu &&
+  a.slot === b.slot &&
+  a.slots === b.slots &&
+  a.isInjected === b.isInjected;

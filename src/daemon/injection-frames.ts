@@ -7,7 +7,7 @@
  */
 import { VNET_TUNNEL_HEADER } from '../../asm/layout/memory.ts';
 import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import { outerHeader } from '../dataplane/outer-header.ts';
 import { tunnelHeader } from '../dataplane/tunnel-header.ts';
 import type { Address } from '../net/address.ts';

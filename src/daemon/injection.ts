@@ -10,7 +10,7 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
 import { ipQuery } from '../host/iproute.ts';
 import type { Address } from '../net/address.ts';

@@ -7,7 +7,7 @@
 import type { Logger } from 'pino';
 import { TUNNEL_RX_PACKETS } from '../../asm/layout/tables.ts';
 import type { Config } from '../config/schema.ts';
-import type { Peer } from '../control/desired.ts';
+import type { Peer } from '../control/topology.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import type { Address } from '../net/address.ts';
 import { RawSocket } from '../phy/raw.ts';

@@ -6,7 +6,7 @@
  */
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import type { Address } from '../net/address.ts';
 import { RawSocket } from '../phy/raw.ts';
 import type { Controller } from './controller.ts';

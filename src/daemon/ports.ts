@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { INJECTION_SLOT } from '../../asm/layout/memory.ts';
-import type { Pod } from '../control/cluster.ts';
 import { podMac } from '../control/desired.ts';
+import type { Pod } from '../control/pods.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import { Numbering } from '../dataplane/numbering.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';

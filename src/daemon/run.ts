@@ -206,10 +206,10 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   await api.listen(socket);
   if (config.metrics) await api.listenMetrics(config.metrics.address, config.metrics.port);
 
-  await store.start(() => {
+  await store.start((changes) => {
     for (const fault of store.state.faults)
       log.error(`store: ${faultText(fault)}: the last good state stays`);
-    void controller.storeChanged();
+    void controller.storeChanged(changes);
   });
   await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);

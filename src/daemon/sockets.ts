@@ -20,7 +20,7 @@ import {
   SOCKET_VXLAN,
 } from '../../asm/layout/tables.ts';
 import type { Config, Encapsulation } from '../config/schema.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import type { Memory } from '../dataplane/memory.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
 import type { Address } from '../net/address.ts';

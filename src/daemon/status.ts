@@ -151,7 +151,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
     counters,
-    decisions: [...controller.decisions()].map(({ number, decision }) => ({
+    decisions: [...controller.decisions].map(([number, decision]) => ({
       ...decision,
       dropped: Number(parts.counters.decisions.read(number, 0)),
     })),
@@ -224,11 +224,8 @@ function ports({ controller, counters, ports, config }: StatusParts): PortStatus
     ),
     ...ports.list.map((port): PortStatus => {
       const name = `${port.namespace}/${port.pod}`;
-      const policy = live?.desired.policy;
-      const sets = policy?.pods.get(name);
-      const isolated = (['ingress', 'egress'] as const).filter(
-        (direction) => policy?.sets[sets?.[direction] ?? -1]?.isIsolated,
-      );
+      const sets = live?.desired.policy.pods.get(name);
+      const isolated = (['ingress', 'egress'] as const).filter((direction) => sets?.[direction]?.isIsolated);
       return {
         name,
         kind: 'pod',

@@ -77,7 +77,7 @@ function hashBytes(count: number): number {
 }
 
 /** One trie a family, each with its room for alignment. */
-function trieBytes(count: number): number {
+export function trieBytes(count: number): number {
   return count * TRIE_BYTES_PER_PREFIX + 2 * 64;
 }
 

@@ -27,6 +27,9 @@ export interface ControlExports {
     macHigh: number,
     tunnel: number,
   ): number;
+  endpointRemove(area: number, a0: number, a1: number, a2: number, a3: number): void;
+  endpointsCount(area: number): number;
+  peersClear(area: number): void;
   peerPut(area: number, a0: number, a1: number, a2: number, a3: number, kind: number, tunnel: number): number;
   tunnelRow(area: number, tunnel: number): number;
   portRow(area: number, port: number): number;

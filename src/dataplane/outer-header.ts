@@ -6,7 +6,7 @@
  * Lengths, identification, checksums and the source port are zero: the data path fills them in.
  */
 import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import { derivedMac } from '../net/mac.ts';
 
 const ETHERNET = 14;

@@ -1,18 +1,16 @@
-// From Desired and the numbers of this process to the bytes of one table area (asm/layout/tables.ts draws it).
+/**
+ * One table area (asm/layout/tables.ts draws it), brought up to date with what should be and what this process knows.
+ *
+ *     ├ header ┼ endpoints, peers, tunnels, ports ┼ tries of routes ┼ tries of CIDRs ┼ policy ──► ┤
+ *
+ * The two areas take turns, so each is behind by what happened since its own last turn: `mark` tells both, `write`
+ * brings the one that no worker reads up to date and leaves alone what has not changed.
+ */
 import { MAX_PORTS } from '../../asm/layout/memory.ts';
 import {
   ENDPOINT_IS_NODE,
   NO_ENDPOINT_TUNNEL,
   NO_PORT,
-  POLICY_CELL_ALLOW,
-  POLICY_CELL_DECISION,
-  POLICY_SET_COUNT,
-  POLICY_SET_OTHER,
-  POLICY_SET_ROWS,
-  POLICY_SET_SCTP,
-  POLICY_SET_SIZE,
-  POLICY_SET_TCP,
-  POLICY_SET_UDP,
   PORT_EGRESS_SET,
   PORT_FLAGS,
   PORT_FORWARD,
@@ -24,13 +22,14 @@ import {
   PORT_NODE,
   PORT_NODE_SET,
   PORT_POD,
+  PORT_SIZE,
   ROUTE_EMPTY,
   ROUTE_OUTSIDE,
   ROUTE_TUNNEL,
   ROUTE_UNASSIGNED,
   TABLES_CIDRS4,
   TABLES_CIDRS6,
-  TABLES_FREE,
+  TABLES_EPOCH,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
   TABLES_NODE_PORT,
@@ -39,42 +38,19 @@ import {
   TABLES_ROUTER_MAC,
   TABLES_ROUTES4,
   TABLES_ROUTES6,
-  TUNNEL_FAMILY,
-  TUNNEL_FLAGS,
-  TUNNEL_GENEVE,
-  TUNNEL_HAS_CHECKSUM,
-  TUNNEL_HEADER,
-  TUNNEL_HEADER_LENGTH,
-  TUNNEL_INNER_DESTINATION,
-  TUNNEL_INNER_SOURCE,
-  TUNNEL_IPIP,
-  TUNNEL_IS_ETHERNET,
-  TUNNEL_IS_GENEVE_IP,
-  TUNNEL_KIND,
-  TUNNEL_LOCAL,
-  TUNNEL_MTU,
-  TUNNEL_OUTER,
-  TUNNEL_OUTER_LENGTH,
-  TUNNEL_PEER,
-  TUNNEL_REMOTE,
-  TUNNEL_SLOT,
-  TUNNEL_SLOTS,
-  TUNNEL_SOCKADDR,
-  TUNNEL_TOS,
-  TUNNEL_TTL,
-  TUNNEL_VNI,
-  TUNNEL_VXLAN,
+  TUNNEL_SIZE,
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../config/schema.ts';
-import type { Desired, Endpoint, Tunnel } from '../control/desired.ts';
-import { type Address, address, words } from '../net/address.ts';
+import type { Desired, DesiredDelta, Endpoint } from '../control/desired.ts';
+import { address, words } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
-import type { PolicySet } from '../policy/compiled.ts';
-import type { Memory } from './memory.ts';
+import { AreaWriter } from './area-writer.ts';
+import { type Memory, trieBytes } from './memory.ts';
 import type { ControlExports } from './module.ts';
-import { outerHeader } from './outer-header.ts';
+import { PolicyTables } from './policy-tables.ts';
+import { TablesFull } from './table-fault.ts';
 import { type TrieEntry, trieOf } from './trie.ts';
-import { tunnelHeader } from './tunnel-header.ts';
+import { encapsulations, type TunnelFacts, writeTunnel } from './tunnel-rows.ts';
 
 /** Gateways of every pod, link-local: they exist nowhere, the data path answers for them. */
 export const gateway4 = address('169.254.1.1');
@@ -90,34 +66,11 @@ export interface TablePort {
   readonly mtu: number;
 }
 
-/** What this process knows of a tunnel. */
-export interface TunnelFacts {
-  readonly number: number;
-  /** Largest inner IP packet. */
-  readonly mtu: number;
-  /** Sockets to send from. */
-  readonly slot: number;
-  readonly slots: number;
-  /** The kernel splits superframes for it. */
-  readonly isInjected: boolean;
-}
-
 export interface TableInput {
   readonly desired: Desired;
   readonly config: Config;
   readonly ports: readonly TablePort[];
   readonly tunnels: ReadonlyMap<string, TunnelFacts>;
-  /** Number under which each decision of the compiled policy is counted, by its index. */
-  readonly decisions: readonly number[];
-}
-
-/** A snapshot that does not fit; the tables that are live stay. */
-export class TablesFull extends Error {
-  override readonly name = 'TablesFull';
-
-  constructor(setting: string, capacity: number, needed: number) {
-    super(`tables.${setting} is ${capacity} and ${needed} are needed: raise it in the configuration`);
-  }
 }
 
 /** How full an area is. */
@@ -129,287 +82,283 @@ export interface TableUse {
   readonly policyBytes: number;
 }
 
-const encapsulations = { vxlan: TUNNEL_VXLAN, geneve: TUNNEL_GENEVE, ipip: TUNNEL_IPIP };
+/** What an area holds. */
+interface Written {
+  readonly input: TableInput;
+  /** Endpoints that it has room for. */
+  readonly capacity: number;
+  /** Absolute. */
+  readonly routes: number;
+  readonly cidrs: number;
+  readonly policy: PolicyTables;
+}
+
 const portKinds = { pod: PORT_POD, node: PORT_NODE, forward: PORT_FORWARD };
-const AF_INET = 2;
-const AF_INET6 = 10;
+const routeKinds = {
+  tunnel: ROUTE_TUNNEL,
+  empty: ROUTE_EMPTY,
+  outside: ROUTE_OUTSIDE,
+  none: ROUTE_UNASSIGNED,
+};
+/** Room for endpoints is at least so much and twice what is needed: memory that is never touched costs nothing. */
+const LEAST_ENDPOINTS = 1024;
 
 /**
- * Fills an area that no worker reads.
+ * Fills an area that no worker reads, and that nobody will bring up to date.
  * @throws TablesFull
  */
 export function fillTables(
-  exports: ControlExports,
+  wasm: ControlExports,
   memory: Memory,
   area: number,
   areaSize: number,
   epoch: number,
   input: TableInput,
 ): TableUse {
-  return new TableWriter(exports, memory, area, input).fill(areaSize, epoch);
+  return new TableArea(wasm, memory, area, areaSize).write(epoch, input);
 }
 
-class TableWriter {
+export class TableArea {
   readonly #wasm: ControlExports;
-  readonly #memory: Memory;
   readonly #area: number;
-  readonly #input: TableInput;
-  /** Where the policy may lie. */
-  #policy = { begin: 0, end: Number.POSITIVE_INFINITY };
+  readonly #size: number;
+  readonly #to: AreaWriter;
+  #written: Written | undefined;
+  /** Addresses and classes that have changed since, by text and by number. */
+  #endpoints = new Set<string>();
+  #classes = new Set<number>();
 
-  constructor(wasm: ControlExports, memory: Memory, area: number, input: TableInput) {
+  /** @param area absolute */
+  constructor(wasm: ControlExports, memory: Memory, area: number, size: number) {
     this.#wasm = wasm;
-    this.#memory = memory;
     this.#area = area;
-    this.#input = input;
+    this.#size = size;
+    this.#to = new AreaWriter(memory, area);
   }
 
-  fill(areaSize: number, epoch: number): TableUse {
-    const { tables } = this.#input.config;
-    const { endpoints, tunnels } = tables;
-    const begun = this.#wasm.tablesBegin(this.#area, areaSize, epoch, endpoints, tunnels, tunnels, MAX_PORTS);
-    if (!begun) throw new RangeError(`a table area of ${areaSize} bytes does not hold its own tables`);
-    this.#writeHeader();
-    this.#writeTunnels();
-    const { length: endpointCount } = this.#writeEndpoints();
-    this.#writeRoutes();
-    this.#writeBlocks();
-    const policyBytes = this.#writePolicyAndPorts();
-    const { desired } = this.#input;
+  /** Something is no longer as it was. */
+  mark({ endpoints, classes }: Pick<DesiredDelta, 'endpoints' | 'classes'>): void {
+    // What has not been written yet is written in whole.
+    if (!this.#written) return;
+    for (const text of endpoints) this.#endpoints.add(text);
+    for (const number of classes) this.#classes.add(number);
+  }
+
+  /**
+   * Brings the area up to date; no worker may read it.
+   * @throws TablesFull: the area is of no use until the next time
+   */
+  write(epoch: number, input: TableInput): TableUse {
+    const before = this.#written && canFollow(this.#written, input) ? this.#written : undefined;
+    // Should a part not fit, the next time begins anew.
+    this.#written = undefined;
+    const written = before ? { ...before, input } : this.#begin(epoch, input);
+    this.#to.u32(this.#area + TABLES_EPOCH, epoch);
+    this.#writeHeader(input);
+    this.#writeTunnels(before?.input, input);
+    const changed = before
+      ? [...this.#endpoints, ...reattached(before.input, input)]
+      : input.desired.endpoints.keys();
+    this.#writeEndpoints(changed, input);
+    if (before?.input.desired.routes !== input.desired.routes) this.#writeRoutes(written);
+    if (before?.input.desired.policy.blocks !== input.desired.policy.blocks) this.#writeBlocks(written);
+    written.policy.write(input.desired.policy, before ? this.#classes : []);
+    this.#writePorts(before?.input, written);
+    this.#endpoints.clear();
+    this.#classes.clear();
+    this.#written = written;
     return {
-      endpoints: endpointCount,
-      routes: desired.routes.length,
-      cidrs: desired.policy.blocks.length,
-      tunnels: desired.tunnels.length,
-      policyBytes,
+      endpoints: this.#wasm.endpointsCount(this.#area),
+      routes: input.desired.routes.length,
+      cidrs: input.desired.policy.blocks.length,
+      tunnels: input.desired.tunnels.length,
+      policyBytes: written.policy.used,
     };
   }
 
-  #writeHeader(): void {
-    const { desired, ports, config } = this.#input;
+  #begin(epoch: number, input: TableInput): Written {
+    const { endpoints, tunnels, routes, cidrs, policyBytes } = input.config.tables;
+    const capacity = Math.min(endpoints, Math.max(LEAST_ENDPOINTS, 2 * input.desired.endpoints.size));
+    const begun = this.#wasm.tablesBegin(
+      this.#area,
+      this.#size,
+      epoch,
+      capacity,
+      tunnels,
+      tunnels,
+      MAX_PORTS,
+    );
+    if (!begun) throw new RangeError(`a table area of ${this.#size} bytes does not hold its own tables`);
+    return {
+      input,
+      capacity,
+      routes: this.#to.reserve(trieBytes(routes)),
+      cidrs: this.#to.reserve(trieBytes(cidrs)),
+      policy: new PolicyTables(this.#to, policyBytes),
+    };
+  }
+
+  #writeHeader({ desired, ports, config }: TableInput): void {
     const { node } = desired;
     const own = (family: 4 | 6) =>
       node.podNetworkAddresses.find((one) => one.family === family) ??
       config.underlay.addresses.find((one) => one.family === family);
-    this.#u32(this.#area + TABLES_NODE_PORT, ports.find(({ kind }) => kind === 'node')?.slot ?? NO_PORT);
-    this.#bytes(this.#area + TABLES_ROUTER_MAC, node.routerMac);
-    this.#bytes(this.#area + TABLES_GATEWAY4, gateway4.bytes);
-    this.#bytes(this.#area + TABLES_GATEWAY6, gateway6.bytes);
-    this.#bytes(this.#area + TABLES_NODE4, own(4)?.bytes ?? new Uint8Array(16));
-    this.#bytes(this.#area + TABLES_NODE6, own(6)?.bytes ?? new Uint8Array(16));
+    this.#to.u32(this.#area + TABLES_NODE_PORT, nodePort(ports)?.slot ?? NO_PORT);
+    this.#to.bytes(this.#area + TABLES_ROUTER_MAC, node.routerMac);
+    this.#to.bytes(this.#area + TABLES_GATEWAY4, gateway4.bytes);
+    this.#to.bytes(this.#area + TABLES_GATEWAY6, gateway6.bytes);
+    this.#to.bytes(this.#area + TABLES_NODE4, own(4)?.bytes ?? new Uint8Array(16));
+    this.#to.bytes(this.#area + TABLES_NODE6, own(6)?.bytes ?? new Uint8Array(16));
   }
 
-  #writeTunnels(): void {
-    const { desired, config } = this.#input;
-    const peerNumbers = new Map(desired.peers.map(({ name }, i) => [name, i + 1]));
-    const fits = desired.tunnels.length <= config.tables.tunnels;
-    if (!fits) throw new TablesFull('tunnels', config.tables.tunnels, desired.tunnels.length);
+  #writeTunnels(before: TableInput | undefined, input: TableInput): void {
+    const { desired, config, tunnels } = input;
+    const isSame = before?.desired.tunnels === desired.tunnels;
+    if (isSame && before.tunnels === tunnels) return;
+    if (desired.tunnels.length > config.tables.tunnels)
+      throw new TablesFull('tunnels', config.tables.tunnels, desired.tunnels.length);
+    for (const { number } of before?.tunnels.values() ?? [])
+      this.#to.zero(this.#tunnelRow(number), TUNNEL_SIZE);
+    if (!isSame) this.#wasm.peersClear(this.#area);
+    const { routerMac } = desired.node;
+    /** A peer is numbered by its first tunnel, so that its number stays whoever else comes and goes. */
+    const peers = new Map<string, number>();
     for (const tunnel of desired.tunnels) {
-      const facts = this.#facts(tunnel.key);
-      const row = this.#wasm.tunnelRow(this.#area, facts.number) >>> 0;
-      this.#writeTunnel(row, tunnel, facts, peerNumbers.get(tunnel.peer.name) ?? 0);
-      const kind = encapsulations[tunnel.encapsulation];
+      const facts = factsOf(tunnel.key, input);
+      const peer = peers.get(tunnel.peer.name) ?? facts.number + 1;
+      peers.set(tunnel.peer.name, peer);
+      writeTunnel(this.#to, this.#tunnelRow(facts.number), tunnel, facts, { config, routerMac, peer });
       const outer = tunnel.peer.addresses.filter(({ family }) => family === tunnel.family);
-      for (const address of outer) {
-        if (this.#wasm.peerPut(this.#area, ...words(address), kind, facts.number)) continue;
-        throw new TablesFull(
-          'tunnels',
-          config.tables.tunnels,
-          desired.peers.flatMap((peer) => peer.addresses).length,
-        );
+      for (const one of isSame ? [] : outer) {
+        const kind = encapsulations[tunnel.encapsulation];
+        if (this.#wasm.peerPut(this.#area, ...words(one), kind, facts.number)) continue;
+        const needed = desired.peers.flatMap(({ addresses }) => addresses).length;
+        throw new TablesFull('tunnels', config.tables.tunnels, needed);
       }
     }
   }
 
-  #writeTunnel(row: number, tunnel: Tunnel, facts: TunnelFacts, peer: number): void {
-    const { config, desired } = this.#input;
-    const header = tunnelHeader(tunnel, config);
-    this.#u8(row + TUNNEL_KIND, encapsulations[tunnel.encapsulation]);
-    this.#u8(row + TUNNEL_FAMILY, tunnel.family);
-    this.#u16(row + TUNNEL_HEADER_LENGTH, header.length);
-    this.#u32(row + TUNNEL_PEER, peer);
-    this.#u32(row + TUNNEL_MTU, facts.mtu);
-    this.#u16(row + TUNNEL_SLOT, facts.slot);
-    this.#u16(row + TUNNEL_SLOTS, facts.slots);
-    this.#u32(row + TUNNEL_VNI, tunnel.peer.vni);
-    this.#u8(row + TUNNEL_TOS, config.underlay.dscp << 2);
-    this.#u8(row + TUNNEL_TTL, config.underlay.ttl);
-    this.#u16(row + TUNNEL_FLAGS, tunnelFlags(tunnel, config));
-    this.#bytes(row + TUNNEL_SOCKADDR, socketAddress(tunnel.remote, destinationPort(tunnel, config)));
-    this.#bytes(row + TUNNEL_INNER_DESTINATION, tunnel.peer.routerMac);
-    this.#bytes(row + TUNNEL_INNER_SOURCE, desired.node.routerMac);
-    this.#bytes(row + TUNNEL_REMOTE, tunnel.remote.bytes);
-    this.#bytes(row + TUNNEL_LOCAL, tunnel.local.bytes);
-    this.#bytes(row + TUNNEL_HEADER, header);
-    const outer = facts.isInjected ? outerHeader(tunnel, config) : new Uint8Array();
-    this.#u16(row + TUNNEL_OUTER_LENGTH, outer.length);
-    this.#bytes(row + TUNNEL_OUTER, outer);
+  #tunnelRow(number: number): number {
+    return this.#wasm.tunnelRow(this.#area, number) >>> 0;
   }
 
-  #writeEndpoints(): Endpoint[] {
-    const { desired, config, ports } = this.#input;
-    const node = ports.find(({ kind }) => kind === 'node');
-    const pods = new Map(ports.flatMap((port) => (port.pod === undefined ? [] : [[port.pod, port]])));
-    const written: Endpoint[] = [];
-    for (const endpoint of desired.endpoints) {
-      const port =
-        endpoint.kind === 'pod' ? pods.get(endpoint.pod.key) : endpoint.kind === 'node' ? node : undefined;
+  #writeEndpoints(changed: Iterable<string>, input: TableInput): void {
+    const { desired, config, ports } = input;
+    const node = nodePort(ports);
+    const pods = podPorts(ports);
+    for (const text of changed) {
+      const endpoint = desired.endpoints.get(text);
+      const port = portOf(endpoint, pods, node);
       // A pod of this node that is not attached cannot be reached: its address is one of an empty range.
-      if (endpoint.kind === 'pod' && !port) continue;
-      const tunnel = 'tunnel' in endpoint ? this.#facts(endpoint.tunnel).number : NO_ENDPOINT_TUNNEL;
-      const flags = endpoint.kind === 'node' || endpoint.kind === 'remote-node' ? ENDPOINT_IS_NODE : 0;
-      const [macLow, macHigh] = macWords(port?.mac);
-      const identity = desired.policy.identities.get(endpoint.address.text) ?? 0;
-      const at = words(endpoint.address);
-      if (
-        !this.#wasm.endpointPut(
-          this.#area,
-          ...at,
-          identity,
-          port?.slot ?? NO_PORT,
-          flags,
-          macLow,
-          macHigh,
-          tunnel,
-        )
-      ) {
-        throw new TablesFull('endpoints', config.tables.endpoints, desired.endpoints.length);
+      if (!endpoint || (endpoint.kind === 'pod' && !port)) {
+        this.#wasm.endpointRemove(this.#area, ...words(address(text)));
+        continue;
       }
-      written.push(endpoint);
+      const isPut = this.#wasm.endpointPut(
+        this.#area,
+        ...words(endpoint.address),
+        desired.policy.identities.get(text) ?? 0,
+        port?.slot ?? NO_PORT,
+        endpoint.kind === 'node' || endpoint.kind === 'remote-node' ? ENDPOINT_IS_NODE : 0,
+        ...macWords(port?.mac),
+        'tunnel' in endpoint ? factsOf(endpoint.tunnel, input).number : NO_ENDPOINT_TUNNEL,
+      );
+      if (!isPut) throw new TablesFull('endpoints', config.tables.endpoints, desired.endpoints.size);
     }
-    return written;
   }
 
-  #writeRoutes(): void {
-    const { desired, config } = this.#input;
-    const kinds = {
-      tunnel: ROUTE_TUNNEL,
-      empty: ROUTE_EMPTY,
-      outside: ROUTE_OUTSIDE,
-      none: ROUTE_UNASSIGNED,
-    };
+  #writeRoutes({ input, routes: at }: Written): void {
+    const { desired, config } = input;
     const entries = desired.routes.map((route): TrieEntry => {
-      const target = route.kind === 'tunnel' ? this.#facts(route.tunnel).number : 0;
-      return { prefix: route.prefix, value: (kinds[route.kind] << 16) | target };
+      const target = route.kind === 'tunnel' ? factsOf(route.tunnel, input).number : 0;
+      return { prefix: route.prefix, value: (routeKinds[route.kind] << 16) | target };
     });
     if (entries.length > config.tables.routes)
       throw new TablesFull('routes', config.tables.routes, entries.length);
-    this.#writeTries(entries, { 4: TABLES_ROUTES4, 6: TABLES_ROUTES6 });
+    this.#writeTries(entries, at, { 4: TABLES_ROUTES4, 6: TABLES_ROUTES6 });
   }
 
-  #writeBlocks(): void {
-    const { desired, config } = this.#input;
+  #writeBlocks({ input, cidrs: at }: Written): void {
+    const { desired, config } = input;
     const entries = desired.policy.blocks.map(({ prefix, policyClass }) => ({ prefix, value: policyClass }));
     if (entries.length > config.tables.cidrs)
       throw new TablesFull('cidrs', config.tables.cidrs, entries.length);
-    this.#writeTries(entries, { 4: TABLES_CIDRS4, 6: TABLES_CIDRS6 });
+    this.#writeTries(entries, at, { 4: TABLES_CIDRS4, 6: TABLES_CIDRS6 });
   }
 
-  #writeTries(entries: readonly TrieEntry[], bases: Readonly<Record<4 | 6, number>>): void {
+  /** @param at where the tries of both families go, one behind the other */
+  #writeTries(entries: readonly TrieEntry[], at: number, bases: Readonly<Record<4 | 6, number>>): void {
+    let free = at;
     for (const family of [4, 6] as const) {
       const trie = trieOf(entries.filter(({ prefix }) => prefix.address.family === family));
-      this.#u32(this.#area + bases[family], trie.length === 0 ? 0 : this.#append(trie));
+      this.#to.u32(this.#area + bases[family], trie.length === 0 ? 0 : free);
+      this.#to.bytes(free, trie);
+      free = this.#to.aligned(free + trie.length);
     }
   }
 
-  /** @returns bytes that the policy takes */
-  #writePolicyAndPorts(): number {
-    const { desired, config, ports, decisions } = this.#input;
-    const { policy } = desired;
-    const before = this.#memory.view.getUint32(this.#area + TABLES_FREE, true);
-    // Room that the tries leave is theirs: what fits today must fit when there are more routes.
-    this.#policy = { begin: before, end: before + config.tables.policyBytes };
-    const rows = policy.rows.map((cells) =>
-      this.#append(
-        cells.map((cell) => (cell & POLICY_CELL_ALLOW) | (decisions[cell & POLICY_CELL_DECISION] ?? 0)),
-      ),
-    );
-    const pages = policy.pages.map((page) => this.#append(page));
-    const sets = policy.sets.map((set) => this.#writeSet(set, rows, pages));
-    for (const port of ports) {
-      const row = this.#wasm.portRow(this.#area, port.slot) >>> 0;
-      const pod = port.pod === undefined ? undefined : policy.pods.get(port.pod);
-      const set = (index: number | undefined) => (index === undefined ? 0 : (sets[index] ?? 0));
-      this.#u8(row + PORT_KIND, portKinds[port.kind]);
-      this.#u8(row + PORT_FLAGS, port.kind === 'pod' && !pod ? PORT_IS_PENDING : 0);
-      this.#u16(row + PORT_MTU, port.mtu);
-      this.#bytes(row + PORT_MAC, port.mac);
-      this.#u32(row + PORT_EGRESS_SET, set(pod?.egress));
-      this.#u32(row + PORT_INGRESS_SET, set(pod?.ingress));
-      this.#u32(row + PORT_NODE_SET, set(pod?.toNode));
+  #writePorts(before: TableInput | undefined, { input, policy }: Written): void {
+    const row = (slot: number) => this.#wasm.portRow(this.#area, slot) >>> 0;
+    for (const { slot } of before?.ports ?? []) this.#to.zero(row(slot), PORT_SIZE);
+    for (const port of input.ports) {
+      const at = row(port.slot);
+      const sets = port.pod === undefined ? undefined : input.desired.policy.pods.get(port.pod);
+      this.#to.u8(at + PORT_KIND, portKinds[port.kind]);
+      this.#to.u8(at + PORT_FLAGS, port.kind === 'pod' && !sets ? PORT_IS_PENDING : 0);
+      this.#to.u16(at + PORT_MTU, port.mtu);
+      this.#to.bytes(at + PORT_MAC, port.mac);
+      this.#to.u32(at + PORT_EGRESS_SET, policy.offsetOf(sets?.egress));
+      this.#to.u32(at + PORT_INGRESS_SET, policy.offsetOf(sets?.ingress));
+      this.#to.u32(at + PORT_NODE_SET, policy.offsetOf(sets?.toNode));
     }
-    return this.#memory.view.getUint32(this.#area + TABLES_FREE, true) - before;
-  }
-
-  #writeSet(set: PolicySet, rows: readonly number[], pages: readonly number[]): number {
-    const offsets = (indexes: readonly number[], of: readonly number[]) =>
-      this.#append(Uint32Array.from(indexes, (index) => of[index] ?? 0));
-    const at = this.#alloc(POLICY_SET_SIZE);
-    this.#u32(at + POLICY_SET_ROWS, offsets(set.rows, rows));
-    this.#u32(at + POLICY_SET_COUNT, set.rows.length);
-    this.#u32(at + POLICY_SET_TCP, offsets(set.maps.TCP, pages));
-    this.#u32(at + POLICY_SET_UDP, offsets(set.maps.UDP, pages));
-    this.#u32(at + POLICY_SET_SCTP, offsets(set.maps.SCTP, pages));
-    this.#u32(at + POLICY_SET_OTHER, set.other);
-    return at;
-  }
-
-  #append(list: Uint32Array | Uint16Array | Uint8Array): number {
-    const at = this.#alloc(list.byteLength);
-    this.#bytes(at, new Uint8Array(list.buffer, list.byteOffset, list.byteLength));
-    return at;
-  }
-
-  #alloc(bytes: number): number {
-    const at = this.#wasm.tablesAlloc(this.#area, BigInt(bytes)) >>> 0;
-    const { begin, end } = this.#policy;
-    if (at !== 0 && at + bytes <= end) return at;
-    throw new TablesFull('policyBytes', this.#input.config.tables.policyBytes, (at || end) + bytes - begin);
-  }
-
-  #facts(key: string): TunnelFacts {
-    const facts = this.#input.tunnels.get(key);
-    if (!facts) throw new TypeError(`tunnel ${key} has no number`);
-    return facts;
-  }
-
-  #u8(at: number, value: number): void {
-    this.#memory.view.setUint8(at, value);
-  }
-
-  #u16(at: number, value: number): void {
-    this.#memory.view.setUint16(at, value, true);
-  }
-
-  #u32(at: number, value: number): void {
-    this.#memory.view.setUint32(at, value, true);
-  }
-
-  #bytes(at: number, bytes: Uint8Array): void {
-    this.#memory.bytes.set(bytes, at);
   }
 }
 
-function tunnelFlags({ encapsulation }: Tunnel, { geneve, underlay }: Config): number {
-  if (encapsulation === 'ipip') return 0;
-  const shape =
-    encapsulation === 'geneve' && geneve.payload === 'ip' ? TUNNEL_IS_GENEVE_IP : TUNNEL_IS_ETHERNET;
-  return underlay.outerChecksum ? shape | TUNNEL_HAS_CHECKSUM : shape;
+/** Whether an area can be brought up to date from what it holds. */
+function canFollow({ input, capacity }: Written, { desired, ports, config }: TableInput): boolean {
+  const [was, is] = [nodePort(input.ports), nodePort(ports)];
+  return (
+    input.config === config &&
+    input.desired.endpoints === desired.endpoints &&
+    desired.endpoints.size <= capacity &&
+    was?.slot === is?.slot &&
+    isSameMac(was?.mac, is?.mac)
+  );
 }
 
-function destinationPort({ encapsulation }: Tunnel, { ports }: Config): number {
-  return encapsulation === 'ipip' ? 0 : ports[encapsulation];
+/** Addresses of the pods whose ports are others than before. */
+function* reattached(before: TableInput, { ports, desired }: TableInput): Iterable<string> {
+  const [was, is] = [podPorts(before.ports), podPorts(ports)];
+  for (const key of new Set([...was.keys(), ...is.keys()])) {
+    const [one, other] = [was.get(key), is.get(key)];
+    if (one?.slot === other?.slot && isSameMac(one?.mac, other?.mac)) continue;
+    for (const { text } of desired.localPods.get(key)?.addresses ?? []) yield text;
+  }
 }
 
-/** struct sockaddr_in or sockaddr_in6 (linux/in.h, linux/in6.h) as it stands in memory. */
-function socketAddress({ family, bytes }: Address, port: number): Uint8Array {
-  const image = new DataView(new ArrayBuffer(family === 4 ? 16 : 28));
-  image.setUint16(0, family === 4 ? AF_INET : AF_INET6, true);
-  image.setUint16(2, port);
-  const array = new Uint8Array(image.buffer);
-  array.set(family === 4 ? bytes.subarray(12) : bytes, family === 4 ? 4 : 8);
-  return array;
+const nodePort = (ports: readonly TablePort[]): TablePort | undefined =>
+  ports.find(({ kind }) => kind === 'node');
+
+const podPorts = (ports: readonly TablePort[]): Map<string, TablePort> =>
+  new Map(ports.flatMap((port) => (port.pod === undefined ? [] : [[port.pod, port]])));
+
+function portOf(
+  endpoint: Endpoint | undefined,
+  pods: ReadonlyMap<string, TablePort>,
+  node: TablePort | undefined,
+): TablePort | undefined {
+  if (endpoint?.kind === 'pod') return pods.get(endpoint.pod.key);
+  return endpoint?.kind === 'node' ? node : undefined;
 }
+
+function factsOf(key: string, { tunnels }: TableInput): TunnelFacts {
+  const facts = tunnels.get(key);
+  if (!facts) throw new TypeError(`tunnel ${key} has no number`);
+  return facts;
+}
+
+const isSameMac = (a: Mac | undefined, b: Mac | undefined): boolean =>
+  a === b || (a !== undefined && b !== undefined && a.every((byte, i) => byte === b[i]));
 
 /** A MAC as the table builder takes it: four bytes and two, each loaded little-endian. */
 function macWords(mac: Mac = new Uint8Array(6)): [number, number] {

@@ -6,7 +6,7 @@
  *     IPIP                    the outer IPv4 or IPv6 header; lengths, identification, checksum and protocol zero
  */
 import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 
 const ETHERNET_BRIDGING = 0x6558;
 

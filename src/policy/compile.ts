@@ -1,168 +1,230 @@
-// Policies to classes, port classes and rows. Pure.
-import { POLICY_CELL_ALLOW } from '../../asm/layout/tables.ts';
-import type { Cluster, Pod } from '../control/cluster.ts';
-import type { Address } from '../net/address.ts';
-import { classify, nameKey, type PolicyClass, Terms } from './classes.ts';
-import type { CompiledPolicy, Decision, Direction, PolicySet, Traffic } from './compiled.ts';
-import { classifyPorts, Pages, type Representative } from './ports.ts';
-import { applying, decide, orderOf, orderToNode, type PortTerm, policiesFor, type Rule } from './rules.ts';
+/**
+ * Policies to classes, port classes and rows, brought up to date change by change.
+ *
+ *     local pods, policies ─► groups ─► rules in force ─► terms ─┬─► classes of pods and blocks
+ *                                                                └─► sets: a row for each class
+ *
+ * A change of one pod elsewhere asks the terms about that pod. Only what changes the terms themselves, which is a rule
+ * that comes into force or goes, asks about every pod.
+ */
+import { CLASS_UNKNOWN } from '../../asm/layout/tables.ts';
+import type { Cluster, ClusterChanges } from '../control/cluster.ts';
+import type { Pod } from '../control/pods.ts';
+import type { Block } from './blocks.ts';
+import { Classes, type PolicyClass } from './classes.ts';
+import type { CompiledPolicy, PolicySet, Traffic } from './compiled.ts';
+import { DecisionNumbers } from './decisions.ts';
+import { type Group, groupsOf } from './groups.ts';
+import { Pages } from './ports.ts';
+import { PolicyBook } from './rules.ts';
+import { CompiledSet } from './sets.ts';
+import { TermNumbers, Terms } from './terms.ts';
 
 export interface PolicyInput {
   readonly cluster: Cluster;
-  /** Node whose pods are to be judged. */
   readonly node: string;
-  /** Addresses of endpoints that are no pods: selectors never hold for them, blocks may. */
-  readonly others: readonly Address[];
+  /** The node's own, which are to be judged, by key. */
+  readonly localPods: ReadonlyMap<string, Pod>;
+  readonly changes: ClusterChanges;
 }
 
-export function compilePolicy({ cluster, node, others }: PolicyInput): CompiledPolicy {
-  const local = cluster.pods.filter((pod) => pod.node === node);
-  const groups = (['ingress', 'egress', 'toNode'] as const).flatMap((traffic) =>
-    group(local, cluster, traffic),
-  );
-  const rules = groups.flatMap((one) => one.rules);
-  const egress = groups.filter(({ direction }) => direction === 'egress').flatMap((one) => one.rules);
-  const { classes, identities, blocks } = classify(cluster, others, new Terms(rules, egress));
-
-  const tables = new SharedTables();
-  const sets = groups.map((one) => setOf(one, classes, tables));
-  const setIndex = (pod: Pod, traffic: Traffic) => {
-    const index = groups.findIndex((one) => one.traffic === traffic && one.pods.has(pod.key));
-    return index < 0 ? undefined : index;
-  };
-  const indexes = (pod: Pod) => ({
-    ingress: setIndex(pod, 'ingress'),
-    egress: setIndex(pod, 'egress'),
-    toNode: setIndex(pod, 'toNode'),
-  });
-  return {
-    classes: classes.length,
-    identities,
-    blocks,
-    rows: tables.rows,
-    pages: tables.pages.list,
-    sets,
-    pods: new Map(local.map((pod) => [pod.key, indexes(pod)])),
-    decisions: tables.decisions,
-  };
+/** What has been done about a change. Whatever is in none of these is as it was. */
+export interface PolicyDelta {
+  /** Addresses whose class is another one, by text. */
+  readonly identities: ReadonlySet<string>;
+  /** Classes that have been given rows in the sets that were there before. */
+  readonly classes: ReadonlySet<number>;
+  /** How much was computed. */
+  readonly work: Work;
 }
 
-/** Local pods for which the same rules hold. */
-interface Group {
-  readonly traffic: Traffic;
-  readonly direction: Direction;
-  readonly pods: ReadonlySet<string>;
-  /** In the order in which they are asked. */
-  readonly rules: readonly Rule[];
+export interface Work {
+  /** Pods asked about. */
+  readonly pods: number;
+  /** Selectors evaluated for them. */
+  readonly selectors: number;
+  readonly sets: number;
+  readonly rows: number;
 }
 
-function group(local: readonly Pod[], cluster: Cluster, traffic: Traffic): Group[] {
-  const direction = traffic === 'ingress' ? 'ingress' : 'egress';
-  const policies = policiesFor(cluster, direction);
-  const groups = new Map<string, Group & { readonly pods: Set<string> }>();
-  for (const pod of local) {
-    const asked = applying(policies, pod, cluster.namespaces);
-    const written = traffic === 'toNode' ? orderToNode(asked) : orderOf(asked);
-    if (written.length === 0) continue;
-    // For ingress a port name means what the pod itself calls so.
-    const rules = direction === 'ingress' ? written.map((rule) => resolved(rule, pod)) : written;
-    const key = JSON.stringify([asked.map((policy) => policy.key), rules.map(({ ports }) => ports ?? null)]);
-    const known = groups.get(key);
-    if (known) known.pods.add(pod.key);
-    else groups.set(key, { traffic, direction, pods: new Set([pod.key]), rules });
-  }
-  return [...groups.values()];
-}
+const empty: CompiledPolicy = {
+  classes: 1,
+  identities: new Map(),
+  blocks: [],
+  sets: [],
+  pods: new Map(),
+  decisions: new Map(),
+};
 
-function resolved(rule: Rule, pod: Pod): Rule {
-  const ports = rule.ports?.flatMap((term): PortTerm[] => {
-    if (term.kind === 'range') return [term];
-    return pod.namedPorts
-      .filter(({ name, protocol }) => name === term.name && protocol === term.protocol)
-      .map(({ protocol, number }) => ({ kind: 'range', protocol, from: number, to: number }));
-  });
-  return { ...rule, ports };
-}
+/** The policy of one node. When a change throws, the compiler is of no more use. */
+export class PolicyCompiler {
+  readonly #book = new PolicyBook();
+  readonly #shared = { numbers: new TermNumbers(), pages: new Pages(), decisions: new DecisionNumbers() };
+  readonly #classes = new Classes();
+  readonly #identities = new Map<string, number>();
+  #terms = new Terms([], this.#shared.numbers);
+  #groups: readonly Group[] = [];
+  #sets = new Map<string, CompiledSet>();
+  #policy: CompiledPolicy = empty;
 
-function setOf(
-  { direction, rules }: Group,
-  classes: readonly PolicyClass[],
-  tables: SharedTables,
-): PolicySet {
-  const numbersOf = ({ protocol, name }: PortTerm & { kind: 'name' }) => [
-    ...new Set(classes.flatMap(({ named }) => named.get(nameKey(protocol, name)) ?? [])),
-  ];
-  const { representatives, maps, other } = classifyPorts(rules, numbersOf, tables.pages);
-  const asked = new Set(rules.flatMap(({ peers }) => peers ?? []).map(({ text }) => text));
-  const known = new Map<string, number>();
-  const rows = classes.map((policyClass) => {
-    // Classes that this set's rules cannot tell apart have the same row.
-    const key = JSON.stringify([
-      [...policyClass.terms].filter((text) => asked.has(text)),
-      [...policyClass.named],
-    ]);
-    const row = known.get(key) ?? tables.row(cells(policyClass));
-    known.set(key, row);
-    return row;
-  });
-  while (rows.length > 1 && rows.at(-1) === rows[0]) rows.pop();
-  return { direction, isIsolated: rules.some(({ tier }) => tier === 'NetworkPolicy'), rows, maps, other };
-
-  function cells(policyClass: PolicyClass): Uint32Array {
-    return Uint32Array.from(representatives, (representative) => {
-      const rule = decide(
-        rules,
-        (one) => peerMatches(one, policyClass) && portMatches(one, policyClass, representative),
-      );
-      return tables.cell(decisionOf(direction, rule));
-    });
-  }
-}
-
-function decisionOf(direction: Direction, rule: Rule | undefined): Decision {
-  if (!rule) return { verdict: 'allow', direction, tier: null, policies: [], rule: null, name: null };
-  const { tier, action, policies, index, name } = rule;
-  return { verdict: action === 'deny' ? 'deny' : 'allow', direction, tier, policies, rule: index, name };
-}
-
-function peerMatches({ peers }: Rule, { terms }: PolicyClass): boolean {
-  return peers === undefined || peers.some(({ text }) => terms.has(text));
-}
-
-function portMatches({ ports }: Rule, { named }: PolicyClass, representative: Representative): boolean {
-  if (ports === undefined) return true;
-  if (representative === undefined) return false;
-  const { protocol, port } = representative;
-  return ports.some((term) => {
-    if (term.protocol !== protocol) return false;
-    if (term.kind === 'range') return term.from <= port && port <= term.to;
-    return (named.get(nameKey(protocol, term.name)) ?? []).includes(port);
-  });
-}
-
-/** Rows, pages and decisions, each kept once. */
-class SharedTables {
-  readonly pages = new Pages();
-  readonly rows: Uint32Array[] = [];
-  readonly decisions: (Decision | undefined)[] = [undefined];
-  readonly #rows = new Map<string, number>();
-  readonly #cells = new Map<string, number>();
-
-  row(cells: Uint32Array): number {
-    const key = cells.join();
-    const known = this.#rows.get(key);
-    if (known !== undefined) return known;
-    this.#rows.set(key, this.rows.length);
-    return this.rows.push(cells) - 1;
+  get policy(): CompiledPolicy {
+    return this.#policy;
   }
 
-  cell(decision: Decision): number {
-    const key = JSON.stringify(decision);
-    let number = this.#cells.get(key);
-    if (number === undefined) {
-      number = this.decisions.push(decision) - 1;
-      this.#cells.set(key, number);
+  /**
+   * @throws TooManyDecisions
+   * @throws RangeError where the ports of one set are too many classes
+   */
+  apply(input: PolicyInput): PolicyDelta {
+    const isRegrouped = this.#regroup(input);
+    const asked = this.#terms.pods.evaluations;
+    const isAskedAnew = isRegrouped && this.#ask();
+    const selectors = () => this.#terms.pods.evaluations - (isAskedAnew ? 0 : asked);
+    const classified = this.#classify(input, isAskedAnew);
+    const blocks = isAskedAnew ? this.#classifyBlocks() : this.#policy.blocks;
+    const fresh = this.#classes.settle();
+    const { sets, rows } = this.#compileSets(fresh);
+    this.#policy = {
+      ...this.#policy,
+      classes: this.#classes.size,
+      identities: this.#identities,
+      blocks,
+      ...((isRegrouped || sets > 0) && {
+        sets: [...this.#sets.values()],
+        pods: this.#setsOf(input.localPods),
+      }),
+      ...((isRegrouped || rows > 0) && { decisions: this.#decisionsInUse() }),
+    };
+    return {
+      identities: classified.identities,
+      classes: new Set(fresh.map(({ number }) => number)),
+      work: { pods: classified.pods, selectors: selectors(), sets, rows },
+    };
+  }
+
+  /** @returns whether other rules may be in force than before */
+  #regroup(input: PolicyInput): boolean {
+    if (!concernsRules(input)) return false;
+    this.#groups = groupsOf(input.localPods.values(), input.cluster, this.#book);
+    return true;
+  }
+
+  /** @returns whether something else is asked about peers than before */
+  #ask(): boolean {
+    const terms = new Terms(this.#groups, this.#shared.numbers);
+    if (terms.signature === this.#terms.signature) return false;
+    this.#terms = terms;
+    return true;
+  }
+
+  #classify({ cluster, changes }: PolicyInput, isAll: boolean): { identities: Set<string>; pods: number } {
+    const identities = new Set<string>();
+    // An address can go from one pod to another in one change: it is taken away before it is given.
+    for (const [key, before] of changes.pods) {
+      const kept = new Set(cluster.pods.get(key)?.addresses.map(({ text }) => text));
+      for (const { text } of before?.addresses ?? []) if (!kept.has(text)) this.#leave(text, identities);
     }
-    return (decision.verdict === 'allow' ? (POLICY_CELL_ALLOW | number) >>> 0 : number) >>> 0;
+    const keys = isAll
+      ? cluster.pods.keys()
+      : [...changes.pods.keys(), ...podsIn(changes.namespaces, cluster)];
+    let pods = 0;
+    for (const key of keys) {
+      const pod = cluster.pods.get(key);
+      if (!pod) continue;
+      pods++;
+      const held = this.#terms.ofPod(pod, cluster.namespaces.get(pod.namespace) ?? {});
+      for (const address of pod.addresses) {
+        this.#enter(address.text, this.#classOf(held, this.#terms.blocks.find(address)), identities);
+      }
+    }
+    return { identities, pods };
   }
+
+  #classifyBlocks(): CompiledPolicy['blocks'] {
+    const blocks = this.#terms.blocks.list.map(({ prefix, terms }) => ({
+      prefix,
+      policyClass: this.#classes.use(terms).number,
+    }));
+    for (const { policyClass } of this.#policy.blocks) this.#classes.release(policyClass);
+    return blocks;
+  }
+
+  #classOf(held: readonly number[], block: Block | undefined): PolicyClass {
+    return this.#classes.use(block ? [...new Set([...held, ...block.terms])] : held);
+  }
+
+  /** @param policyClass used once for this */
+  #enter(address: string, { number }: PolicyClass, identities: Set<string>): void {
+    const before = this.#identities.get(address) ?? CLASS_UNKNOWN;
+    this.#classes.release(before);
+    if (before === number) return;
+    identities.add(address);
+    if (number === CLASS_UNKNOWN) this.#identities.delete(address);
+    else this.#identities.set(address, number);
+  }
+
+  #leave(address: string, identities: Set<string>): void {
+    const before = this.#identities.get(address);
+    if (before === undefined) return;
+    this.#classes.release(before);
+    this.#identities.delete(address);
+    identities.add(address);
+  }
+
+  /** @param fresh classes that the sets do not have yet */
+  #compileSets(fresh: readonly PolicyClass[]): { sets: number; rows: number } {
+    const before = this.#sets;
+    let sets = 0;
+    let rows = 0;
+    this.#sets = new Map(
+      this.#groups.map(({ key, direction, rules }) => {
+        const known = before.get(key);
+        const isKept = known !== undefined && !known.isOutdated(this.#terms);
+        const set = isKept ? known : new CompiledSet(direction, rules, this.#terms, this.#shared);
+        const computed = isKept ? set.computed : 0;
+        for (const one of isKept ? fresh : this.#classes.values()) set.set(one);
+        rows += set.computed - computed;
+        sets += isKept ? 0 : 1;
+        return [key, set];
+      }),
+    );
+    return { sets, rows };
+  }
+
+  #setsOf(localPods: PolicyInput['localPods']): CompiledPolicy['pods'] {
+    const sets = new Map(
+      [...localPods.keys()].map((key): [string, Record<Traffic, PolicySet | undefined>] => [
+        key,
+        { ingress: undefined, egress: undefined, toNode: undefined },
+      ]),
+    );
+    for (const { key, traffic, pods } of this.#groups) {
+      for (const pod of pods) {
+        const own = sets.get(pod);
+        if (own) own[traffic] = this.#sets.get(key);
+      }
+    }
+    return sets;
+  }
+
+  #decisionsInUse(): CompiledPolicy['decisions'] {
+    const sets = [...this.#sets.values()];
+    this.#shared.pages.keep(new Set(sets.flatMap(({ maps }) => Object.values(maps).flat())));
+    this.#shared.decisions.keep(new Set(sets.flatMap(({ decisions }) => [...decisions])));
+    return this.#shared.decisions.snapshot();
+  }
+}
+
+/** Whether a change can bring other rules into force here. */
+function concernsRules({ cluster, node, localPods, changes }: PolicyInput): boolean {
+  if (changes.clusterPolicies || (changes.nodes && cluster.clusterPolicies.length > 0)) return true;
+  for (const [key, before] of changes.pods) if (localPods.has(key) || before?.node === node) return true;
+  for (const { namespace } of localPods.values())
+    if (changes.policies.has(namespace) || changes.namespaces.has(namespace)) return true;
+  return false;
+}
+
+function* podsIn(namespaces: ReadonlySet<string>, { pods }: Cluster): Iterable<string> {
+  if (namespaces.size === 0) return;
+  for (const { key, namespace } of pods.values()) if (namespaces.has(namespace)) yield key;
 }

@@ -1,10 +1,10 @@
 /**
- * Compiled policy: what the tables hold, still by index instead of by memory offset.
+ * Compiled policy: what the tables hold, by reference instead of by memory offset.
  *
  *     address ─► identity or block ─► class ─┐
- *     protocol, port ─► page ─► port class ──┴─► set.rows[class] ─► rows[…][port class] ─► cell
+ *     protocol, port ─► page ─► port class ──┴─► set.rows[class][port class] ─► cell
  *
- * A cell is POLICY_CELL_ALLOW or 0, and in its low bits an index into `decisions`, from 1.
+ * A cell is POLICY_CELL_ALLOW or 0, and in its low bits the number of a decision.
  */
 import type { Protocol } from '../control/objects.ts';
 import type { Prefix } from '../net/prefix.ts';
@@ -39,10 +39,10 @@ export interface PolicySet {
   readonly direction: Direction;
   /** A NetworkPolicy is among them, so that what no rule allows is denied. */
   readonly isIsolated: boolean;
-  /** Index into `rows` for each class; a class behind the end is treated as class 0. */
-  readonly rows: readonly number[];
-  /** Indexes into `pages` for each port >> 8. */
-  readonly maps: Readonly<Record<Protocol, readonly number[]>>;
+  /** Cells by port class, for each class of peers; a class behind the end has those of class 0. Classes share rows. */
+  readonly rows: readonly Uint32Array[];
+  /** Port classes by port >> 8, then by port & 255. Sets share pages. */
+  readonly maps: Readonly<Record<Protocol, readonly Uint16Array[]>>;
   /** Port class of every other protocol. */
   readonly other: number;
 }
@@ -50,17 +50,13 @@ export interface PolicySet {
 export interface CompiledPolicy {
   /** How many classes there are, CLASS_UNKNOWN among them. */
   readonly classes: number;
-  /** Class by address text, for every endpoint whose class is not CLASS_UNKNOWN. */
+  /** Class by address text, for every pod's address whose class is not CLASS_UNKNOWN. Live. */
   readonly identities: ReadonlyMap<string, number>;
   /** Class of the addresses whose longest prefix this is. */
   readonly blocks: readonly { readonly prefix: Prefix; readonly policyClass: number }[];
-  /** Cells by port class. */
-  readonly rows: readonly Uint32Array[];
-  /** Port classes of 256 ports each. */
-  readonly pages: readonly Uint16Array[];
   readonly sets: readonly PolicySet[];
-  /** Indexes into `sets` for each local pod; undefined where no policy applies. */
-  readonly pods: ReadonlyMap<string, Readonly<Record<Traffic, number | undefined>>>;
-  /** Entry 0 is never used. */
-  readonly decisions: readonly (Decision | undefined)[];
+  /** Of each local pod; undefined where no policy applies. */
+  readonly pods: ReadonlyMap<string, Readonly<Record<Traffic, PolicySet | undefined>>>;
+  /** By number, from 1. */
+  readonly decisions: ReadonlyMap<number, Decision>;
 }

@@ -1,6 +1,7 @@
 // Who stands at an end of a connection that is asked about: a pod by name, or an address.
-import type { Cluster, Pod } from '../control/cluster.ts';
+import type { Cluster } from '../control/cluster.ts';
 import type { Objects, PodObject } from '../control/objects.ts';
+import type { Pod } from '../control/pods.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import { nth } from '../net/prefix.ts';
 
@@ -19,18 +20,14 @@ export interface End {
 
 export class Ends {
   readonly #objects: ReadonlyMap<string, PodObject>;
-  readonly #pods: ReadonlyMap<string, Pod>;
-  readonly #owners: ReadonlyMap<string, Pod>;
+  readonly #cluster: Cluster;
   readonly #nodes: ReadonlyMap<string, string>;
 
   constructor(objects: Objects, cluster: Cluster) {
     this.#objects = new Map(
       objects.pods.map((pod) => [`${pod.metadata.namespace}/${pod.metadata.name}`, pod]),
     );
-    this.#pods = new Map(cluster.pods.map((pod) => [pod.key, pod]));
-    this.#owners = new Map(
-      cluster.pods.flatMap((pod) => pod.addresses.map(({ text }): [string, Pod] => [text, pod])),
-    );
+    this.#cluster = cluster;
     this.#nodes = new Map([
       ...objects.pods.flatMap(({ spec, status }): [string, string][] =>
         spec?.hostNetwork && spec.nodeName
@@ -54,7 +51,7 @@ export class Ends {
     if (text.includes('/')) return this.#named(text);
     const address = parseAddress(text);
     if (!address) throw new Error(`"${text}" is neither an IP address nor NAMESPACE/POD`);
-    const pod = this.#owners.get(address.text);
+    const pod = this.#cluster.pods.get(this.#cluster.ownerOf(address.text) ?? '');
     const node = pod ? undefined : this.#nodes.get(address.text);
     return { text: address.text, address, pod, isHostNetwork: false, node };
   }
@@ -62,7 +59,7 @@ export class Ends {
   #named(text: string): End {
     const object = this.#objects.get(text);
     if (!object) throw new Error(`there is no pod ${text} in the manifests`);
-    const pod = this.#pods.get(text);
+    const pod = this.#cluster.pods.get(text);
     const isHostNetwork = object.spec?.hostNetwork === true;
     if (!pod && !isHostNetwork)
       throw new Error(`pod ${text} has ended (${object.status?.phase}) and has no connections`);

@@ -53,8 +53,6 @@ export class Matcher {
   /** @param keys the pods to judge and to find as peers */
   constructor(cluster: Cluster, keys: ReadonlySet<string>) {
     const { config, desired } = standIn(cluster, keys, { extraBytes: ADDRESS_BYTES });
-    if (desired.policy.decisions.length > POLICY_CELL_DECISION)
-      throw new RangeError(`${keys.size} pods have more than ${POLICY_CELL_DECISION} policy decisions`);
     const plan = planMemory(config);
     this.#memory = createMemory(plan);
     module ??= compileDataPath();
@@ -65,13 +63,11 @@ export class Matcher {
     const ports = [...desired.localPods].map(
       ([key, pod], slot) => ({ slot, kind: 'pod', pod: key, mac: podMac(pod), mtu: MTU }) as const,
     );
-    const decisions = desired.policy.decisions.map((_, number) => number);
     fillTables(this.#wasm, this.#memory, this.#area, plan.areaSize, 2, {
       desired,
       config,
       ports,
       tunnels: new Map(),
-      decisions,
     });
     this.#scratch = this.#wasm.tablesAlloc(this.#area, BigInt(ADDRESS_BYTES)) >>> 0;
   }
@@ -90,7 +86,7 @@ export class Matcher {
     const set = this.#u32(row + sets[traffic]);
     if (set === 0) return undefined;
     const cell = this.#wasm.policyCell(set, this.#classOf(peer), protocol, port);
-    const decision = this.#decisions[cell & POLICY_CELL_DECISION];
+    const decision = this.#decisions.get(cell & POLICY_CELL_DECISION);
     const verdict = cell & POLICY_CELL_ALLOW ? 'allow' : 'deny';
     if (decision?.verdict !== verdict)
       throw new TypeError(`cell ${cell >>> 0} names no decision that says ${verdict}`);

@@ -81,41 +81,65 @@ export interface DirectedPolicy {
   readonly rules: readonly Rule[];
 }
 
-/**
- * The policies that have a say in a direction, in the order in which they apply. NetworkPolicies are in order of their
- * keys, which decides nothing but which of several rules that allow is named.
- */
-export function policiesFor(cluster: Cluster, direction: Direction): DirectedPolicy[] {
-  const tier = (name: 'Admin' | 'Baseline') =>
-    cluster.clusterPolicies
-      .filter(({ spec }) => spec.tier === name && (spec[direction] ?? []).length > 0)
-      .map((policy) => ofCluster(policy, direction, cluster));
-  const namespaced = cluster.policies
-    .filter((policy) => isolates(policy, direction))
-    .map((policy) => ofNamespace(policy, direction));
-  return [...tier('Admin'), ...namespaced, ...tier('Baseline')];
+/** Policies in the form that rules are made of, each converted once. */
+export class PolicyBook {
+  readonly #namespaced = new WeakMap<NetworkPolicyObject, Map<Direction, DirectedPolicy | undefined>>();
+  #cluster = new Map<Direction, readonly DirectedPolicy[]>();
+  #source: readonly unknown[] = [];
+  readonly #versions = new WeakMap<DirectedPolicy, number>();
+  #lastVersion = 0;
+
+  /** Number of a policy as it stands: an edited one has another. */
+  versionOf(policy: DirectedPolicy): number {
+    const version = this.#versions.get(policy) ?? ++this.#lastVersion;
+    this.#versions.set(policy, version);
+    return version;
+  }
+
+  /**
+   * The policies that have a say about a pod, in the order in which they apply. NetworkPolicies are in order of their
+   * keys, which decides nothing but which of several rules that allow is named.
+   */
+  applying(
+    pod: { readonly namespace: string; readonly labels: Labels },
+    direction: Direction,
+    cluster: Cluster,
+  ): DirectedPolicy[] {
+    const namespaceLabels = cluster.namespaces.get(pod.namespace) ?? {};
+    const namespaced = (cluster.policies.get(pod.namespace) ?? []).flatMap(
+      (policy) => this.#ofNamespace(policy, direction) ?? [],
+    );
+    return [...this.#ofCluster(direction, cluster), ...namespaced].filter(
+      ({ subject }) => insideOf(subject, pod.namespace, namespaceLabels) && selects(subject.pods, pod.labels),
+    );
+  }
+
+  #ofNamespace(policy: NetworkPolicyObject, direction: Direction): DirectedPolicy | undefined {
+    const known = this.#namespaced.get(policy) ?? new Map<Direction, DirectedPolicy | undefined>();
+    this.#namespaced.set(policy, known);
+    if (!known.has(direction))
+      known.set(direction, isolates(policy, direction) ? ofNamespace(policy, direction) : undefined);
+    return known.get(direction);
+  }
+
+  #ofCluster(direction: Direction, cluster: Cluster): readonly DirectedPolicy[] {
+    const source = [cluster.clusterPolicies, asksNodes(cluster) ? cluster.nodes : undefined];
+    if (source.some((one, i) => one !== this.#source[i])) this.#cluster = new Map();
+    this.#source = source;
+    let policies = this.#cluster.get(direction);
+    if (!policies) {
+      policies = cluster.clusterPolicies
+        .filter(({ spec }) => (spec[direction] ?? []).length > 0)
+        .map((policy) => ofCluster(policy, direction, cluster));
+      this.#cluster.set(direction, policies);
+    }
+    return policies;
+  }
 }
 
-/** The policies among them that apply to a pod. */
-export function applying(
-  policies: readonly DirectedPolicy[],
-  pod: { readonly namespace: string; readonly labels: Labels },
-  namespaces: Cluster['namespaces'],
-): DirectedPolicy[] {
-  return policies.filter(({ subject }) =>
-    selectsPod(subject, pod.namespace, namespaces.get(pod.namespace) ?? {}, pod.labels),
-  );
-}
-
-export function selectsPod(
-  { namespaces, pods }: PodSelection,
-  namespace: string,
-  namespaceLabels: Labels,
-  labels: Labels,
-): boolean {
-  const inside =
-    typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, namespaceLabels);
-  return inside && selects(pods, labels);
+/** Whether a selection looks into a namespace at all. */
+export function insideOf({ namespaces }: PodSelection, namespace: string, labels: Labels): boolean {
+  return typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, labels);
 }
 
 /** Every rule that applies to one pod, in order, default deny among them. */
@@ -140,16 +164,8 @@ function defaultDeny(policies: readonly string[]): Rule[] {
   return [{ tier: 'NetworkPolicy', action: 'deny', policies, index: null, name: null, ...any }];
 }
 
-/** The rule that decides; undefined: none, and the connection may be. */
-export function decide(rules: readonly Rule[], matches: (rule: Rule) => boolean): Rule | undefined {
-  let passed: Tier | undefined;
-  for (const rule of rules) {
-    if (rule.tier === passed || !matches(rule)) continue;
-    if (rule.action !== 'pass') return rule;
-    passed = rule.tier;
-  }
-  return undefined;
-}
+const asksNodes = ({ clusterPolicies }: Cluster): boolean =>
+  clusterPolicies.some(({ spec }) => spec.egress?.some(({ to }) => to.some(({ nodes }) => nodes)));
 
 /** Without policyTypes a NetworkPolicy isolates for ingress, and for egress when it has egress rules. */
 function isolates({ spec }: NetworkPolicyObject, direction: Direction): boolean {

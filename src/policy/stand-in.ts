@@ -2,11 +2,10 @@
  * A node that stands in for those of a cluster: it has the pods that are asked about, whatever their own nodes, and no
  * peers. Every policy that isolates one of them is in its tables; whether a node is a pod's own is not.
  */
-import { POLICY_SET_SIZE } from '../../asm/layout/tables.ts';
 import { type Config, configSchema } from '../config/schema.ts';
 import type { Cluster } from '../control/cluster.ts';
 import { type Desired, desiredOf } from '../control/desired.ts';
-import type { PolicySet } from './compiled.ts';
+import { policyBytes } from '../dataplane/policy-tables.ts';
 
 export interface StandIn {
   /** Table sizes are what the tables need. */
@@ -28,7 +27,9 @@ export function standIn(
   keys: ReadonlySet<string>,
   { flows = 1024, extraBytes = 0 }: { readonly flows?: number; readonly extraBytes?: number },
 ): StandIn {
-  const pods = cluster.pods.map((pod) => ({ ...pod, node: keys.has(pod.key) ? NODE : undefined }));
+  const pods = new Map(
+    [...cluster.pods].map(([key, pod]) => [key, { ...pod, node: keys.has(key) ? NODE : undefined }]),
+  );
   // Nodes as peers of policies, but not of tunnels.
   const nodes = cluster.nodes.map((node) => ({ ...node, addresses: [], podCIDRs: [] }));
   const desired = desiredOf({ ...cluster, nodes, pods }, settings);
@@ -47,16 +48,10 @@ const parsed = configSchema.parse({
 const settings: Config = { ...parsed, node: NODE, podNetwork: { ...parsed.podNetwork, clusterCIDRs: [] } };
 
 /** Sizes that hold the tables whatever the policies. */
-function needs({ endpoints, policy: { rows, pages, sets, blocks } }: Desired, extraBytes: number) {
-  const bytes = (list: { readonly byteLength: number }) => list.byteLength + ALIGNMENT;
-  const setBytes = ({ rows, maps }: PolicySet) =>
-    POLICY_SET_SIZE +
-    4 * (rows.length + maps.TCP.length + maps.UDP.length + maps.SCTP.length) +
-    5 * ALIGNMENT;
-  const parts = [...rows.map(bytes), ...pages.map(bytes), ...sets.map(setBytes), extraBytes + ALIGNMENT];
+function needs({ endpoints, policy }: Desired, extraBytes: number) {
   return {
-    endpoints: endpoints.length,
-    cidrs: blocks.length,
-    policyBytes: parts.reduce((sum, part) => sum + part, 0),
+    endpoints: endpoints.size,
+    cidrs: policy.blocks.length,
+    policyBytes: policyBytes(policy) + extraBytes + ALIGNMENT,
   };
 }

@@ -13,8 +13,9 @@ import {
 } from '../../asm/wire/protocol.ts';
 import { integer } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
-import { type Cluster, clusterOf, type Pod } from '../control/cluster.ts';
+import { type Cluster, clusterOf } from '../control/cluster.ts';
 import type { Objects } from '../control/objects.ts';
+import type { Pod } from '../control/pods.ts';
 import type { Decision, Direction, Traffic } from './compiled.ts';
 import { type End, Ends } from './ends.ts';
 import { Matcher } from './matcher.ts';

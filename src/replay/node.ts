@@ -19,8 +19,9 @@ import {
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { clusterOf } from '../control/cluster.ts';
-import { type Desired, desiredOf, podMac, type Tunnel } from '../control/desired.ts';
+import { type Desired, desiredOf, podMac } from '../control/desired.ts';
 import { readObjects } from '../control/file-store.ts';
+import type { Tunnel } from '../control/topology.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/node-ports.ts';
 import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
 import {
@@ -30,8 +31,9 @@ import {
   type WorkerExports,
 } from '../dataplane/module.ts';
 import { Publisher } from '../dataplane/publisher.ts';
-import { fillTables, type TablePort, type TunnelFacts } from '../dataplane/tables.ts';
+import { fillTables, type TablePort } from '../dataplane/tables.ts';
 import { overhead } from '../dataplane/tunnel-header.ts';
+import type { TunnelFacts } from '../dataplane/tunnel-rows.ts';
 
 /** MTU of the underlay: a capture does not tell it. */
 const UNDERLAY_MTU = 1500;
@@ -125,7 +127,6 @@ export async function startNode(
       tunnels: new Map(
         desired.tunnels.map((tunnel, number) => [tunnel.key, factsOf(tunnel, number, config)]),
       ),
-      decisions: desired.policy.decisions.map((_, number) => number),
     }),
   );
   return { config, desired, ports, tunnels: desired.tunnels, memory, dataPath: wasm };

@@ -17,7 +17,7 @@ import {
   WORKER_TX_IOVS,
   WORKER_TX_MESSAGES,
 } from '../../asm/layout/memory.ts';
-import type { Tunnel } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import { workerBase } from '../dataplane/memory.ts';
 import { type ReplayNode, sourcePort } from './node.ts';
 import { withOuterHeaders } from './outer.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { Endpoint } from '../../src/control/desired.ts';
+import type { Desired } from '../../src/control/desired.ts';
 import { formatMac } from '../../src/net/mac.ts';
 import { desiredFrom, node, pod } from '../support/cluster.ts';
 
@@ -10,7 +10,7 @@ const cluster = [
   pod({ name: 'pod-2', node: 'node-2', ips: ['10.244.2.3', 'fd00:244:2::3'] }),
 ];
 
-const endpoint = (list: readonly Endpoint[], ip: string) => list.find(({ address }) => address.text === ip);
+const endpoint = (endpoints: Desired['endpoints'], ip: string) => endpoints.get(ip);
 
 describe('what a node should know', () => {
   it('is its own pods, all others behind tunnels, and every node', () => {

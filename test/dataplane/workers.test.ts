@@ -38,7 +38,7 @@ describe('worker threads', () => {
   const publisher = () => new Publisher(memory, WORKERS, () => pool.wake());
   const publish = (to: Publisher) =>
     to.publish((area, size, epoch) => {
-      const input = { desired: desiredFrom([]), config, ports: [], tunnels: new Map(), decisions: [0] };
+      const input = { desired: desiredFrom([]), config, ports: [], tunnels: new Map() };
       fillTables(wasm, memory, area, size, epoch, input);
       return area;
     });

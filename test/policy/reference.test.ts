@@ -25,8 +25,9 @@ it('compiled policy agrees with the text of the APIs, rule by rule, on random cl
             for (const direction of ['ingress', 'egress'] as const) {
               const [source, destination] = direction === 'ingress' ? [peer, self] : [self, peer];
               const right = referenceAnswer(policies, { direction, source, destination, protocol, port });
-              const decision =
-                desired.policy.decisions[tables.decision(key, direction, peer.ip, number, port)];
+              const decision = desired.policy.decisions.get(
+                tables.decision(key, direction, peer.ip, number, port),
+              );
               const compiled = {
                 allowed: tables.allows(key, direction, peer.ip, number, port),
                 policies: decision?.policies ?? [],

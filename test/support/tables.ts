@@ -19,7 +19,8 @@ import type { Config } from '../../src/config/schema.ts';
 import type { Desired } from '../../src/control/desired.ts';
 import { createMemory, type Memory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
 import { type ControlExports, compileDataPath, instantiate } from '../../src/dataplane/module.ts';
-import { fillTables, type TablePort, type TableUse, type TunnelFacts } from '../../src/dataplane/tables.ts';
+import { fillTables, type TablePort, type TableUse } from '../../src/dataplane/tables.ts';
+import type { TunnelFacts } from '../../src/dataplane/tunnel-rows.ts';
 import { type Address, address } from '../../src/net/address.ts';
 
 /** Finders that the data path exports for inspection. */
@@ -66,14 +67,12 @@ export class TestTables {
         (pod, i): TablePort => ({ slot: 2 + i, kind: 'pod', pod, mac, mtu: 1450 }),
       ),
     ];
-    const decisions = desired.policy.decisions.map((_, i) => i);
     this.#epoch += 2;
     return fillTables(this.wasm, this.memory, this.area, this.plan.areaSize, this.#epoch, {
       desired,
       config: this.#config,
       ports,
       tunnels,
-      decisions,
     });
   }
 

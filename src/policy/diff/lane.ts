@@ -29,7 +29,7 @@ import { workerBase } from '../../dataplane/memory.ts';
 import { verdictNames } from '../../dataplane/statistics.ts';
 import { type ReplayNode, startNode } from '../../replay/node.ts';
 import { takeFrame } from '../../replay/take-frame.ts';
-import type { Decision, Traffic } from '../compiled.ts';
+import type { Decision, PolicySet, Traffic } from '../compiled.ts';
 import type { StandIn } from '../stand-in.ts';
 import type { RecordedPacket } from './recorded.ts';
 
@@ -89,7 +89,7 @@ export class Lane {
     const cell = flow === 0 ? this.#u32(ROW + PACKET_DECISION) : this.#u32(flow + FLOW_JUDGED);
     return {
       dropped: verdict === Verdict.Forward ? null : (verdictNames[verdict] as string),
-      decision: desired.policy.decisions[cell & POLICY_CELL_DECISION],
+      decision: desired.policy.decisions.get(cell & POLICY_CELL_DECISION),
       isReply: memory.view.getUint8(ROW + PACKET_DIRECTION) === DIRECTION_REVERSE,
       sport: memory.view.getUint16(ROW + PACKET_SPORT, true),
       dport: memory.view.getUint16(ROW + PACKET_DPORT, true),
@@ -110,9 +110,19 @@ export class Lane {
 
 function admittingAll(desired: Desired, traffic: Traffic): Desired {
   const { policy } = desired;
-  const rows = policy.rows.map((cells) => cells.map((cell) => cell | POLICY_CELL_ALLOW));
+  const rows = new Map<Uint32Array, Uint32Array>();
+  const admitting = (cells: Uint32Array) => {
+    const row = rows.get(cells) ?? cells.map((cell) => cell | POLICY_CELL_ALLOW);
+    rows.set(cells, row);
+    return row;
+  };
+  const sets = new Map<PolicySet | undefined, PolicySet>(
+    policy.sets.map((set) => [set, { ...set, rows: set.rows.map(admitting) }]),
+  );
   const none = { ingress: undefined, egress: undefined, toNode: undefined };
   const place = traffic === 'ingress' ? 'ingress' : 'egress';
-  const pods = new Map([...policy.pods].map(([key, sets]) => [key, { ...none, [place]: sets[traffic] }]));
-  return { ...desired, policy: { ...policy, rows, pods } };
+  const pods = new Map(
+    [...policy.pods].map(([key, own]) => [key, { ...none, [place]: sets.get(own[traffic]) }]),
+  );
+  return { ...desired, policy: { ...policy, sets: [...sets.values()], pods } };
 }

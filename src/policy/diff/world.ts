@@ -48,7 +48,7 @@ export class World {
 
   /** Whether there is a pod at all that a packet could belong to. */
   get hasPods(): boolean {
-    return this.#cluster.pods.some(({ addresses }) => addresses.length > 0);
+    return [...this.#cluster.pods.values()].some(({ addresses }) => addresses.length > 0);
   }
 
   /** Who has an address. */
@@ -71,7 +71,7 @@ export class World {
   /** Sees to it that policies of these pods are at hand, at most `capacity`; connections go on. */
   async attach(pods: ReadonlySet<string>): Promise<void> {
     if (this.#lanes && [...pods].every((pod) => this.#attached.has(pod))) return;
-    const all = this.#cluster.pods.map(({ key }) => key);
+    const all = [...this.#cluster.pods.keys()];
     const wanted = all.length <= World.capacity ? new Set(all) : new Set([...this.#attached, ...pods]);
     // Where there are too many, those of before give way; should they come back, they are attached again.
     const next = wanted.size <= World.capacity ? wanted : pods;

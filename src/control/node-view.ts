@@ -1,0 +1,50 @@
+/**
+ * What one node should know, kept up to date with a store and with what runtimes have attached.
+ *
+ *     ObjectChanges ─► ClusterState ─► DesiredState ─► Desired, DesiredDelta
+ */
+import type { Config } from '../config/schema.ts';
+import type { ObjectChanges } from './changes.ts';
+import { ClusterState, isEmpty } from './cluster.ts';
+import { type Desired, type DesiredDelta, DesiredState } from './desired.ts';
+import type { Attached } from './pods.ts';
+
+export class NodeView {
+  readonly #config: Config;
+  readonly #cluster = new ClusterState();
+  /** Undefined: to be made anew from the whole cluster. */
+  #state: DesiredState | undefined;
+  #desired: Desired | undefined;
+  #fault: Error | undefined;
+
+  constructor(config: Config) {
+    this.#config = config;
+  }
+
+  /** The last that could be made; undefined: none yet. It is another object whenever something has changed. */
+  get desired(): Desired | undefined {
+    return this.#desired;
+  }
+
+  /** Why `desired` is not what the objects say; undefined: it is. */
+  get fault(): Error | undefined {
+    return this.#fault;
+  }
+
+  /** @returns what is no longer as it was; undefined: nothing, or everything, and then `desired.endpoints` is another */
+  apply(changes: ObjectChanges, attached: Attached): DesiredDelta | undefined {
+    const changed = this.#cluster.apply(changes, attached);
+    if (this.#state && isEmpty(changed)) return undefined;
+    try {
+      const delta = this.#state?.apply(this.#cluster.cluster, changed);
+      this.#state ??= new DesiredState(this.#cluster.cluster, this.#config);
+      this.#desired = this.#state.desired;
+      this.#fault = undefined;
+      return delta;
+    } catch (error) {
+      this.#state = undefined;
+      this.#fault = error as Error;
+      return undefined;
+    }
+  }
+}

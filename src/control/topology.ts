@@ -1,0 +1,222 @@
+/**
+ * Who the nodes are, and the ways to them: everything that follows from Node objects and the configuration alone. Pure.
+ */
+import type { Config, Encapsulation } from '../config/schema.ts';
+import type { Address } from '../net/address.ts';
+import { derivedMac, type Mac } from '../net/mac.ts';
+import { nth, type Prefix, prefix } from '../net/prefix.ts';
+import type { ClusterNode } from './cluster.ts';
+
+/** Another VTEP: a node of the cluster, or a static peer. */
+export interface Peer {
+  readonly name: string;
+  readonly isStatic: boolean;
+  readonly addresses: readonly Address[];
+  readonly podCIDRs: readonly Prefix[];
+  readonly routerMac: Mac;
+  readonly encapsulation: Encapsulation;
+  readonly vni: number;
+  /** Answers pings inside the tunnel. */
+  readonly probes: readonly Address[];
+}
+
+/** A peer over one underlay family. */
+export interface Tunnel {
+  /** Stays the same as long as peer, encapsulation and family do. */
+  readonly key: string;
+  readonly peer: Peer;
+  readonly family: 4 | 6;
+  readonly encapsulation: Encapsulation;
+  readonly local: Address;
+  readonly remote: Address;
+  /** Whether routes lead into it; otherwise it only receives. */
+  readonly isPreferred: boolean;
+}
+
+/** An address of a node, of this one or of another behind a tunnel. */
+export type NodeEndpoint =
+  | { readonly kind: 'node'; readonly address: Address; readonly node: string }
+  | {
+      readonly kind: 'remote-node';
+      readonly address: Address;
+      readonly node: string;
+      readonly tunnel: string;
+    };
+
+type Route =
+  | { readonly kind: 'tunnel'; readonly prefix: Prefix; readonly tunnel: string }
+  | { readonly kind: 'empty' | 'outside' | 'none'; readonly prefix: Prefix };
+
+export interface Topology {
+  readonly node: {
+    readonly name: string;
+    readonly routerMac: Mac;
+    readonly podCIDRs: readonly Prefix[];
+    /** The node in the pod network: first address of each podCIDR. */
+    readonly podNetworkAddresses: readonly Address[];
+  };
+  readonly peers: readonly Peer[];
+  readonly tunnels: readonly Tunnel[];
+  /** Key of the tunnel that leads to a node, by its name. */
+  readonly ways: ReadonlyMap<string, string>;
+  /** By address text. */
+  readonly endpoints: ReadonlyMap<string, NodeEndpoint>;
+  readonly routes: readonly Route[];
+  readonly warnings: readonly string[];
+}
+
+export function topologyOf(nodes: readonly ClusterNode[], config: Config): Topology {
+  const warnings: string[] = [];
+  const own = nodes.find(({ name }) => name === config.node);
+  const podCIDRs = own && own.podCIDRs.length > 0 ? own.podCIDRs : (config.podNetwork.podCIDRs ?? []);
+  if (podCIDRs.length === 0) {
+    warnings.push(
+      `Node ${config.node}: neither the Node object nor podNetwork.podCIDRs names this node's range of pod addresses`,
+    );
+  }
+  const podNetworkAddresses = podCIDRs.map((block) => nth(block, 1));
+  const peers = peersOf(nodes, config, warnings);
+  const tunnels = peers.flatMap((peer) => tunnelsOf(peer, config, warnings));
+  const ways = new Map(
+    tunnels.filter(({ isPreferred }) => isPreferred).map(({ peer, key }) => [peer.name, key]),
+  );
+  const ownAddresses = [...config.underlay.addresses, ...(own?.addresses ?? []), ...podNetworkAddresses];
+  return {
+    node: {
+      name: config.node,
+      routerMac: config.podNetwork.routerMAC ?? own?.routerMac ?? routerMac(config.node),
+      podCIDRs,
+      podNetworkAddresses,
+    },
+    peers,
+    tunnels,
+    ways,
+    endpoints: endpointsOf(config.node, ownAddresses, peers, ways, warnings),
+    routes: routesOf(podCIDRs, peers, ways, config, warnings),
+    warnings,
+  };
+}
+
+function endpointsOf(
+  node: string,
+  ownAddresses: readonly Address[],
+  peers: readonly Peer[],
+  ways: ReadonlyMap<string, string>,
+  warnings: string[],
+): Map<string, NodeEndpoint> {
+  const endpoints = new Map<string, NodeEndpoint>();
+  const add = (endpoint: NodeEndpoint) => {
+    const { text } = endpoint.address;
+    const first = endpoints.get(text);
+    if (!first) endpoints.set(text, endpoint);
+    else if (first.node !== endpoint.node)
+      warnings.push(`Node ${endpoint.node}: address ${text} is taken by Node ${first.node}`);
+  };
+  for (const address of ownAddresses) add({ kind: 'node', address, node });
+  for (const { name, isStatic, addresses, podCIDRs } of peers) {
+    const tunnel = ways.get(name);
+    if (tunnel === undefined) continue;
+    const all = isStatic ? addresses : [...addresses, ...podCIDRs.map((block) => nth(block, 1))];
+    for (const address of all) add({ kind: 'remote-node', address, node: name, tunnel });
+  }
+  return endpoints;
+}
+
+function routesOf(
+  podCIDRs: readonly Prefix[],
+  peers: readonly Peer[],
+  ways: ReadonlyMap<string, string>,
+  { podNetwork }: Config,
+  warnings: string[],
+): Route[] {
+  const routes: Route[] = [
+    { kind: 'outside', prefix: prefix('0.0.0.0/0') },
+    { kind: 'outside', prefix: prefix('::/0') },
+    ...podCIDRs.map((block): Route => ({ kind: 'empty', prefix: block })),
+    ...peers.flatMap((peer) => {
+      const tunnel = ways.get(peer.name);
+      return tunnel === undefined
+        ? []
+        : peer.podCIDRs.map((block): Route => ({ kind: 'tunnel', prefix: block, tunnel }));
+    }),
+  ];
+  // What no node owns must not leave by the node's kernel, which would route it straight back.
+  const owned = new Set(routes.map((route) => route.prefix.text));
+  for (const block of podNetwork.clusterCIDRs) {
+    if (!owned.has(block.text)) routes.push({ kind: 'none', prefix: block });
+  }
+  return firstRoutes(routes, warnings);
+}
+
+/** MAC of a node's router unless it is configured: every node derives it from the name alike. */
+const routerMac = (node: string): Mac => derivedMac('router', node);
+
+function peersOf(all: readonly ClusterNode[], config: Config, warnings: string[]): Peer[] {
+  const statics = config.peers.map(
+    (peer): Peer => ({
+      name: peer.name,
+      isStatic: true,
+      addresses: peer.addresses,
+      podCIDRs: peer.podCIDRs,
+      routerMac: peer.routerMAC ?? routerMac(peer.name),
+      encapsulation: peer.encapsulation ?? config.encapsulation,
+      vni: peer.vni ?? config.vni,
+      probes: peer.probe ? [peer.probe] : [],
+    }),
+  );
+  const taken = new Set(statics.map(({ name }) => name));
+  const nodes = all
+    .filter(({ name }) => name !== config.node)
+    .flatMap((node): Peer[] => {
+      if (taken.has(node.name)) {
+        warnings.push(`Node ${node.name}: ignored, the configuration has a static peer of that name`);
+        return [];
+      }
+      return [
+        {
+          name: node.name,
+          isStatic: false,
+          addresses: node.addresses,
+          podCIDRs: node.podCIDRs,
+          routerMac: node.routerMac ?? routerMac(node.name),
+          encapsulation: node.encapsulation ?? config.encapsulation,
+          vni: config.vni,
+          probes: node.podCIDRs.map((block) => nth(block, 1)),
+        },
+      ];
+    });
+  const owners = new Map<string, string>();
+  return [...statics, ...nodes].map((peer) => ({
+    ...peer,
+    addresses: peer.addresses.filter(({ text }) => {
+      const owner = owners.get(text) ?? peer.name;
+      if (owner !== peer.name) warnings.push(`Node ${peer.name}: address ${text} is that of ${owner}, too`);
+      owners.set(text, owner);
+      return owner === peer.name;
+    }),
+  }));
+}
+
+function tunnelsOf(peer: Peer, { underlay }: Config, warnings: string[]): Tunnel[] {
+  const families: (4 | 6)[] = underlay.family === 'ipv4' ? [4, 6] : [6, 4];
+  const tunnels = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
+    const local = underlay.addresses.find((address) => address.family === family);
+    const remote = peer.addresses.find((address) => address.family === family);
+    if (!local || !remote) return [];
+    const { encapsulation } = peer;
+    return [
+      { key: `${peer.name}/${encapsulation}/ipv${family}`, peer, family, encapsulation, local, remote },
+    ];
+  });
+  if (tunnels.length === 0) warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
+  return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === 0 }));
+}
+
+function firstRoutes(routes: readonly Route[], warnings: string[]): Route[] {
+  const seen = new Map<string, Route>();
+  for (const route of routes) {
+    if (!seen.has(route.prefix.text)) seen.set(route.prefix.text, route);
+    else warnings.push(`${route.prefix.text}: is the range of more than one node`);
+  }
+  return [...seen.values()];
+}

@@ -1,0 +1,154 @@
+/**
+ * The policy's part of a table area, at its end:
+ *
+ *     ├ set ┼ rows of classes ┼ row ┼ page ┼ … ┼ what is no longer used ┼ … ┤ free
+ *
+ * What changes is appended, and what it replaces left behind; once that is as much again as is in use, or there is no
+ * more room, everything is written anew from the beginning.
+ */
+import {
+  POLICY_SET_COUNT,
+  POLICY_SET_OTHER,
+  POLICY_SET_ROWS,
+  POLICY_SET_SCTP,
+  POLICY_SET_SIZE,
+  POLICY_SET_TCP,
+  POLICY_SET_UDP,
+} from '../../asm/layout/tables.ts';
+import type { CompiledPolicy, PolicySet } from '../policy/compiled.ts';
+import type { AreaWriter } from './area-writer.ts';
+import { TablesFull } from './table-fault.ts';
+
+type List = Uint32Array | Uint16Array;
+
+/** Classes for which a set has room beyond those that it needs: new ones come all the time. */
+const SPARE_CLASSES = 64;
+/** What may be left behind however little is in use. */
+const SPARE_BYTES = 1 << 20;
+const ALIGNMENT = 64;
+
+/** Where a set stands. */
+interface Place {
+  readonly at: number;
+  readonly rowsAt: number;
+  /** Entries behind rowsAt. */
+  readonly capacity: number;
+}
+
+export class PolicyTables {
+  readonly #to: AreaWriter;
+  readonly #begin: number;
+  readonly #room: number;
+  readonly #lists = new Map<List, number>();
+  readonly #places = new Map<PolicySet, Place>();
+  /** Bytes in use when everything was last written. */
+  #needed = 0;
+
+  /** @param room bytes from where the area is free now */
+  constructor(to: AreaWriter, room: number) {
+    this.#to = to;
+    this.#begin = to.free;
+    this.#room = room;
+  }
+
+  /** Bytes taken. */
+  get used(): number {
+    return this.#to.free - this.#begin;
+  }
+
+  /** Absolute offset of a set, 0: of none. */
+  offsetOf(set: PolicySet | undefined): number {
+    return (set && this.#places.get(set)?.at) ?? 0;
+  }
+
+  /**
+   * @param classes those that have other rows than when it was last written
+   * @throws TablesFull
+   */
+  write(policy: CompiledPolicy, classes: Iterable<number>): void {
+    const isNew = this.#places.size === 0;
+    if (!isNew && this.used <= 2 * this.#needed + SPARE_BYTES && this.#update(policy, classes)) return;
+    this.#places.clear();
+    this.#lists.clear();
+    this.#to.free = this.#begin;
+    if (!this.#update(policy, [])) throw new TablesFull('policyBytes', this.#room, policyBytes(policy));
+    this.#needed = this.used;
+  }
+
+  /** @returns false where there is not room enough */
+  #update({ sets }: CompiledPolicy, classes: Iterable<number>): boolean {
+    const current = new Set(sets);
+    for (const set of this.#places.keys()) if (!current.has(set)) this.#places.delete(set);
+    const changed = [...classes];
+    for (const set of sets) {
+      const place = this.#places.get(set);
+      if (!place) this.#places.set(set, this.#writeSet(set));
+      else if (!this.#writeRows(set, place, changed))
+        this.#places.set(set, { ...place, ...this.#moveRows(set, place.at) });
+      if (this.used > this.#room) return false;
+    }
+    return true;
+  }
+
+  #writeSet(set: PolicySet): Place {
+    const { TCP, UDP, SCTP } = set.maps;
+    const at = this.#to.reserve(POLICY_SET_SIZE);
+    this.#to.zero(at, POLICY_SET_SIZE);
+    this.#to.u32(at + POLICY_SET_TCP, this.#map(TCP));
+    this.#to.u32(at + POLICY_SET_UDP, this.#map(UDP));
+    this.#to.u32(at + POLICY_SET_SCTP, this.#map(SCTP));
+    this.#to.u32(at + POLICY_SET_OTHER, set.other);
+    return { at, ...this.#moveRows(set, at) };
+  }
+
+  /** Gives a set new room for its rows. */
+  #moveRows({ rows }: PolicySet, at: number): Pick<Place, 'rowsAt' | 'capacity'> {
+    const offsets = new Uint32Array(capacityFor(rows.length)).fill(this.#offset(rows[0]));
+    for (const [number, row] of rows.entries()) offsets[number] = this.#offset(row);
+    const rowsAt = this.#append(offsets);
+    this.#to.u32(at + POLICY_SET_ROWS, rowsAt);
+    this.#to.u32(at + POLICY_SET_COUNT, offsets.length);
+    return { rowsAt, capacity: offsets.length };
+  }
+
+  /** @returns false where a class has no place in the rows */
+  #writeRows({ rows }: PolicySet, { rowsAt, capacity }: Place, classes: readonly number[]): boolean {
+    if (rows.length > capacity) return false;
+    for (const number of classes) {
+      if (number < capacity) this.#to.u32(rowsAt + 4 * number, this.#offset(rows[number] ?? rows[0]));
+    }
+    return true;
+  }
+
+  #map(pages: readonly Uint16Array[]): number {
+    return this.#append(Uint32Array.from(pages, (page) => this.#offset(page)));
+  }
+
+  #offset(list: List = new Uint32Array()): number {
+    const at = this.#lists.get(list) ?? this.#append(list);
+    this.#lists.set(list, at);
+    return at;
+  }
+
+  /** Writes nothing behind the room that there is. */
+  #append(list: List): number {
+    const at = this.#to.reserve(list.byteLength);
+    if (this.used <= this.#room) this.#to.bytes(at, list);
+    return at;
+  }
+}
+
+/** Bytes that a policy takes when it is written from the beginning. */
+export function policyBytes({ sets }: CompiledPolicy): number {
+  const rows = new Set(sets.flatMap((set) => set.rows));
+  const pages = new Set(sets.flatMap(({ maps }) => Object.values(maps).flat()));
+  const lists = [...rows, ...pages].map(({ byteLength }) => byteLength);
+  const own = sets.flatMap((set) => [
+    POLICY_SET_SIZE,
+    4 * capacityFor(set.rows.length),
+    ...Object.values(set.maps).map(({ length }) => 4 * length),
+  ]);
+  return [...lists, ...own].reduce((sum, bytes) => sum + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT, ALIGNMENT);
+}
+
+const capacityFor = (rows: number): number => Math.ceil((rows + 1) / SPARE_CLASSES) * SPARE_CLASSES;

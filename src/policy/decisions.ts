@@ -1,0 +1,44 @@
+// Decisions and the numbers under which the data path counts them.
+import { MAX_DECISIONS } from '../../asm/layout/memory.ts';
+import { Numbering } from '../dataplane/numbering.ts';
+import type { Decision } from './compiled.ts';
+
+/** More decisions than there are numbers; the tables that are live stay. */
+class TooManyDecisions extends Error {
+  override readonly name = 'TooManyDecisions';
+
+  constructor() {
+    super(
+      `the policies of this node's pods have more than ${MAX_DECISIONS - 1} rules that can decide, which cannot be told apart`,
+    );
+  }
+}
+
+/** A decision keeps its number for as long as it is in use. */
+export class DecisionNumbers {
+  readonly #numbering = new Numbering(1, MAX_DECISIONS);
+  readonly #decisions = new Map<number, Decision>();
+
+  /** @throws TooManyDecisions */
+  of(decision: Decision): number {
+    const key = JSON.stringify(decision);
+    const number = this.#numbering.add(key);
+    if (number === undefined) throw new TooManyDecisions();
+    if (!this.#decisions.has(number)) this.#decisions.set(number, decision);
+    return number;
+  }
+
+  /** Gives up all others. */
+  keep(used: ReadonlySet<number>): void {
+    for (const number of this.#decisions.keys()) {
+      if (used.has(number)) continue;
+      this.#numbering.remove(this.#numbering.nameOf(number) ?? '');
+      this.#decisions.delete(number);
+    }
+  }
+
+  /** By number. */
+  snapshot(): ReadonlyMap<number, Decision> {
+    return new Map(this.#decisions);
+  }
+}
