@@ -44,7 +44,7 @@ export interface Summary {
   readonly notJudged: Readonly<Record<string, number>>;
   /** Changed packets of flows that are not listed, as there are too many. */
   readonly unlisted: number;
-  /** Connections that were given up for want of room; what came of them later was taken to open them. */
+  /** Times that there was no room to follow a connection; what came of it later was taken to open it anew. */
   readonly forgotten: number;
 }
 

@@ -96,7 +96,7 @@ export class Lane {
     };
   }
 
-  /** Connections that were given up for want of room: later packets of theirs opened them anew. */
+  /** Times that there was no room to follow a connection: a later packet of it opened it anew. */
   get forgotten(): number {
     const count = (stat: number) =>
       Number(this.#node.memory.view.getBigUint64(workerBase(0) + WORKER_STATS + 8 * stat, true));

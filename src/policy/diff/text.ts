@@ -109,9 +109,7 @@ export function summaryText({
     `${counted(packets, 'packet')}: ${parts.join(', ')}`,
     ...(unlisted > 0 ? [`${counted(unlisted, 'changed packet')} of further flows not listed`] : []),
     ...(forgotten > 0
-      ? [
-          `${counted(forgotten, 'connection')} given up for want of room: what followed was taken to open it anew`,
-        ]
+      ? [`${counted(forgotten, 'time')} no room to follow a connection: what came of it later was taken to open it anew`]
       : []),
   ].join('\n');
 }

@@ -102,7 +102,7 @@ export class World {
     return { kind: 'judged', egress: out.decision, ingress: into?.decision, finding: out };
   }
 
-  /** Connections that were given up for want of room. */
+  /** As a lane says of itself. */
   get forgotten(): number {
     return this.#lanes?.egress.forgotten ?? 0;
   }
