@@ -89,7 +89,7 @@ function toTarget(packet: Packet, target: u32, to: usize, tunnel: usize): void {
   const size = packet.gsoSize();
   const longest = size === 0 ? packet.ipLength() : packet.payload() - packet.l3() + size;
   const isTooLong = longest > mtu;
-  if (isTooLong && (packet.has(PACKET_IS_DF) || !isTunnel || size !== 0)) {
+  if (isTooLong && (packet.has(PACKET_IS_DF) || size !== 0)) {
     packet.setMtu(mtu);
     packet.setVerdict(Verdict.MtuExceeded);
     return;
@@ -99,7 +99,7 @@ function toTarget(packet: Packet, target: u32, to: usize, tunnel: usize): void {
     return;
   }
   if (isRouted) decrementTtl(packet);
-  if (!isTunnel) {
+  if (!isTunnel && !isTooLong) {
     packet.setVerdict(toPortWhole(packet, target) ? Verdict.Forward : Verdict.BurstFull);
     return;
   }
@@ -172,7 +172,9 @@ export function forwardFromTunnel(packet: Packet): void {
   const mtu = <u32>load<u16>(to, PORT_MTU);
   const state = packet.gsoSize() === 0 ? checksumState(packet) : CHECKSUM_NONE;
   if (packet.ipLength() > mtu) {
-    superframeToPort(packet, port, mtu, state);
+    const isSplit = state !== CHECKSUM_PARTIAL && !packet.has(PACKET_IS_DF) && mtu >= IPV4_MIN_MTU;
+    if (isSplit) packet.setVerdict(fragment(packet, 0, port, mtu) ? Verdict.Forward : Verdict.BurstFull);
+    else superframeToPort(packet, port, mtu, state);
     return;
   }
   if (state === CHECKSUM_PARTIAL) {

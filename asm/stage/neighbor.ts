@@ -61,6 +61,10 @@ export function mayBeNeighbor(packet: Packet): bool {
 /** Ends the packet's way here if it is ARP or neighbour discovery. */
 export function neighbor(packet: Packet): void {
   if (!packet.has(PACKET_IS_ETHERNET) || packet.vlans() !== 0) return;
+  if (packet.tunnel() === NO_TUNNEL && portKind(packet) === 0) {
+    packet.setVerdict(Verdict.PortDown);
+    return;
+  }
   if (packet.etherType() === ETHERTYPE_ARP) {
     packet.setVerdict(arp(packet));
   } else if (
@@ -74,11 +78,17 @@ export function neighbor(packet: Packet): void {
   }
 }
 
+/** PORT_* kind of the TAP that the packet came from, 0: none that these tables know. */
+function portKind(packet: Packet): u32 {
+  const row = portRow(area, packet.slot());
+  return row === 0 ? 0 : <u32>load<u8>(row, PORT_KIND);
+}
+
 /** A pod speaks from its own MAC; others may have several. */
 function isOwnMac(packet: Packet): bool {
   if (packet.tunnel() !== NO_TUNNEL) return true;
+  if (portKind(packet) !== PORT_POD) return true;
   const row = portRow(area, packet.slot());
-  if (row === 0 || <u32>load<u8>(row, PORT_KIND) !== PORT_POD) return row !== 0;
   const ethernet = Ethernet.at(packet.data());
   return (
     ethernet.sourceLow() === load<u32>(row, PORT_MAC) &&
@@ -102,8 +112,8 @@ function senderVerdict(packet: Packet): Verdict {
       ? Verdict.InProgress
       : Verdict.InnerSourceSpoofed;
   }
-  const isPod = <u32>load<u8>(portRow(area, packet.slot()), PORT_KIND) === PORT_POD;
-  return isPod && (sender === 0 || <u32>load<u16>(sender, ENDPOINT_PORT) !== packet.slot())
+  return portKind(packet) === PORT_POD &&
+    (sender === 0 || <u32>load<u16>(sender, ENDPOINT_PORT) !== packet.slot())
     ? Verdict.SourceSpoofed
     : Verdict.InProgress;
 }

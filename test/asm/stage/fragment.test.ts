@@ -82,6 +82,76 @@ describe.each(tunnels)('fragmentation into a tunnel, $encapsulation $underlay', 
   });
 });
 
+describe('fragmentation towards a pod', () => {
+  const local = { src: pod(4, 1, 2), dst: pod(4, 1, 3) };
+  const node = (mtu: number) => nodeOf(1, { ports: { 2: { mtu }, 3: { mtu } } });
+  const received = (burst: ReturnType<ReturnType<typeof node>['egress']>) =>
+    burst.messages.map(({ slot, bytes }) => [slot, hex(bytes.slice(0, 26)), bytes.slice(26)] as const);
+
+  it('of the same node gives fragments that make up the packet again', () => {
+    const length = fc.integer({ min: 1500, max: 60_000 });
+    fc.assert(
+      fc.property(
+        length,
+        fc.integer({ min: 108, max: 1480 }),
+        fc.integer({ min: 0, max: 10 }),
+        (size, mtu, words) => {
+          const options = new Uint8Array(words * 4).fill(1);
+          const packet = udpPacket({ ...local, df: false, id: 7, options }, {}, bytes(size));
+          const burst = node(mtu).egress(fromPod(1, 2, packet));
+          expect(burst.verdicts).toEqual({ Forward: 1 });
+          expect(burst.stats[STAT_FRAGMENTED]).toBe(1);
+          expect(burst.messages.map(({ frames }) => frames)).toEqual(
+            burst.messages.map((_, i) => (i === 0 ? 1 : 0)),
+          );
+          const pieces = received(burst);
+          const header = hex(concat(vnet(), toPod(1, 3, packet)).slice(0, 26));
+          expect(
+            pieces.every(([slot, before, { length }]) => slot === 3 && before === header && length <= mtu),
+          ).toBe(true);
+          expect(hex(reassembled(pieces.map(([, , piece]) => piece)))).toBe(hex(hopped(packet)));
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+
+  it('completes a partial checksum first', () => {
+    const packet = (checksum: 'full' | 'partial') =>
+      udpPacket({ ...local, df: false, id: 1 }, { checksum }, bytes(5000));
+    const burst = node(1400).egress(
+      fromPod(1, 2, packet('partial'), vnet({ flags: 1, start: 34, offset: 6 })),
+    );
+    expect(hex(reassembled(received(burst).map(([, , piece]) => piece)))).toBe(hex(hopped(packet('full'))));
+  });
+
+  it('from a peer gives fragments, too', () => {
+    const packet = udpPacket({ ...back(4), df: false, id: 7 }, {}, bytes(1300));
+    const burst = node(800).ingress(fromPeer(1, packet));
+    expect(burst.verdicts).toEqual({ Forward: 1 });
+    expect(burst.messages.map(({ slot }) => slot)).toEqual([2, 2]);
+    expect(hex(reassembled(burst.messages.map(({ bytes }) => bytes.slice(26))))).toBe(hex(packet));
+  });
+
+  it('is never done to DF packets or IPv6, nor where the MTU leaves no room', () => {
+    const long = { ...local, df: true };
+    const six = { src: pod(6, 1, 2), dst: pod(6, 1, 3) };
+    expect(node(1300).egress(fromPod(1, 2, udpPacket(long, {}, bytes(1400)))).verdicts).toEqual({
+      MtuExceeded: 1,
+    });
+    expect(node(1300).egress(fromPod(1, 2, udpPacket(six, {}, bytes(1400)))).verdicts).toEqual({
+      MtuExceeded: 1,
+    });
+    const free = udpPacket({ ...local, df: false }, {}, bytes(100));
+    expect(node(67).egress(fromPod(1, 2, free)).verdicts).toEqual({ Unsplittable: 1 });
+    expect(
+      node(67).ingress(fromPeer(1, udpPacket({ ...back(4), df: false }, {}, bytes(100)))).verdicts,
+    ).toEqual({
+      MtuExceeded: 1,
+    });
+  });
+});
+
 describe('fragmentation', () => {
   it('completes a partial checksum first', () => {
     const packet = (checksum: 'full' | 'partial') =>

@@ -48,6 +48,17 @@ const reply = (senderIp: string, targetIp: string, targetMac: string) =>
     arp({ operation: 2, senderMac: routerMac(1), senderIp, targetMac, targetIp }),
   );
 
+describe('a TAP that the tables do not know', () => {
+  it('gets no answer, by name', () => {
+    const solicitation = neighborSolicitation({ src: pod(6, 1, 2), dst: GATEWAY6 }, GATEWAY6, portMac(1, 2));
+    for (const frame of [
+      request(pod(4, 1, 2), GATEWAY4),
+      ethernet({ dst: broadcast, src: portMac(1, 2) }, solicitation),
+    ])
+      for (const port of [9, 2000]) expect(fate(fromPort(port, frame))).toBe('PortDown');
+  });
+});
+
 describe('ARP from a pod', () => {
   it('asking for the gateway is answered', () => {
     for (const padding of [0, 18]) {
