@@ -10,10 +10,11 @@ import { writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import type { Desired } from '../control/desired.ts';
+import { gateway4, gateway6 } from '../dataplane/tables.ts';
 import { ipBatch, ipQuery } from '../host/iproute.ts';
 import type { Address } from '../net/address.ts';
 import { derivedMac } from '../net/mac.ts';
-import { covers } from '../net/prefix.ts';
+import { covers, type Prefix, prefix } from '../net/prefix.ts';
 import { type NodeInterface, nodeLines } from './interfaces.ts';
 
 export const nodeTaps = [
@@ -25,6 +26,24 @@ export const nodeTaps = [
 export const FIRST_POD_SLOT = nodeTaps.length;
 
 export const nodeTapMac = (kind: 'node' | 'forward', node: string) => derivedMac('tap', kind, node);
+
+/** An address as `ip address show` lists it; of those that it was not asked for it leaves an empty object. */
+interface ShownAddress {
+  readonly local?: string;
+  readonly prefixlen?: number;
+}
+
+/** Who made a rule, as `ip rule` shows it: a number that rt_protos(5) leaves free. */
+const PROTOCOL = '244';
+
+const firstOf = (family: 4 | 6, addresses: readonly Address[]): Address | undefined =>
+  addresses.find((address) => address.family === family);
+
+const host = ({ text, family }: Address): Prefix => prefix(`${text}/${family === 4 ? 32 : 128}`);
+
+/** A block as `ip route show` writes it. */
+const shown = ({ text, length, address }: Prefix): string =>
+  length === 0 ? 'default' : length === (address.family === 4 ? 32 : 128) ? address.text : text;
 
 /** Families that this host's kernel has. */
 const families: readonly (4 | 6)[] = existsSync('/proc/sys/net/ipv6') ? [4, 6] : [4];
@@ -48,6 +67,7 @@ export class NodePorts {
     await Promise.all(interfaces.map(({ device }) => this.#settings(device)));
     await ipBatch(lines);
     await this.#rules();
+    await this.#tidy(interfaces);
     this.#applied = wanted;
   }
 
@@ -61,36 +81,73 @@ export class NodePorts {
     const prefixes = [
       ...new Map([...desired.clusterCIDRs, ...outliers].map((one) => [one.text, one])).values(),
     ].filter(({ address }) => has(address));
-    const source = (family: 4 | 6): Address | undefined =>
-      [...this.#config.underlay.addresses, ...podNetworkAddresses].find(
-        (address) => address.family === family,
-      );
+    const source = (family: 4 | 6) =>
+      firstOf(family, [...this.#config.underlay.addresses, ...podNetworkAddresses]);
+    const nodes = desired.peers.flatMap(({ isStatic, probes }) => (isStatic ? [] : probes)).filter(has);
     return nodeTaps.map(({ kind, device }) => ({
       device,
       mac: nodeTapMac(kind, name),
       mtu,
       addresses: kind === 'node' ? podNetworkAddresses.filter(has) : [],
-      routes: prefixes.map((prefix) => ({
-        prefix,
-        source: kind === 'node' ? source(prefix.address.family) : undefined,
-      })),
+      routes:
+        kind === 'forward'
+          ? prefixes.map((prefix) => ({ prefix, source: undefined }))
+          : [
+              ...prefixes.map((prefix) => ({ prefix, source: source(prefix.address.family) })),
+              // To an underlay address a node replies outside the tunnel, so others are asked from within.
+              ...nodes.map((node) => ({
+                prefix: host(node),
+                source: firstOf(node.family, podNetworkAddresses),
+              })),
+            ],
       table: kind === 'node' ? routeTable : routeTable + 1,
     }));
   }
 
+  /** New rules come before the old ones go: at no time do packets to pods take another way. */
   async #rules(): Promise<void> {
     const { routeTable, rulePreference } = this.#config.podNetwork;
+    const wanted = [
+      `preference ${rulePreference} iif lo lookup ${routeTable}`,
+      `preference ${rulePreference + 1} lookup ${routeTable + 1}`,
+    ];
     for (const family of families) {
+      const there = (await ipQuery(['rule show'], { family })).filter(
+        ({ protocol }) => protocol === PROTOCOL,
+      );
+      const texts = there.map(
+        ({ priority, iif, table }) => `preference ${priority}${iif ? ` iif ${iif}` : ''} lookup ${table}`,
+      );
+      const added = wanted.filter((text) => !texts.includes(text)).map((text) => `rule add ${text}`);
+      const removed = texts.filter((text) => !wanted.includes(text)).map((text) => `rule del ${text}`);
+      await ipBatch(
+        [...added, ...removed].map((line) => `${line} protocol ${PROTOCOL}`),
+        { family },
+      );
+    }
+  }
+
+  /** Removes addresses and routes that another configuration, or another state of the cluster, has left. */
+  async #tidy(interfaces: readonly NodeInterface[]): Promise<void> {
+    for (const { device, addresses, routes, table } of interfaces) {
+      const kept = new Set([
+        ...addresses.map(({ text }) => text),
+        ...routes.map(({ prefix }) => `${shown(prefix)} ${table}`),
+      ]);
       const lines: string[] = [];
-      const there = await ipQuery(['rule show'], { family });
-      const has = (preference: number) => there.some(({ priority }) => priority === preference);
-      if (!has(rulePreference)) {
-        lines.push(`rule add preference ${rulePreference} iif lo lookup ${routeTable}`);
+      for (const link of await ipQuery([`addr show dev ${device} scope global`])) {
+        for (const { local, prefixlen } of (link.addr_info ?? []) as ShownAddress[])
+          if (local !== undefined && !kept.has(local))
+            lines.push(`addr del ${local}/${prefixlen} dev ${device}`);
       }
-      if (!has(rulePreference + 1)) {
-        lines.push(`rule add preference ${rulePreference + 1} lookup ${routeTable + 1}`);
+      for (const family of families) {
+        const there = await ipQuery([`route show table all dev ${device}`], { family });
+        for (const { dst, gateway, table: of } of there) {
+          const isOurs = gateway === gateway4.text || gateway === gateway6.text;
+          if (isOurs && !kept.has(`${dst} ${of}`)) lines.push(`route del ${dst} dev ${device} table ${of}`);
+        }
       }
-      await ipBatch(lines, { family });
+      await ipBatch(lines);
     }
   }
 

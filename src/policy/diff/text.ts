@@ -109,7 +109,9 @@ export function summaryText({
     `${counted(packets, 'packet')}: ${parts.join(', ')}`,
     ...(unlisted > 0 ? [`${counted(unlisted, 'changed packet')} of further flows not listed`] : []),
     ...(forgotten > 0
-      ? [`${counted(forgotten, 'time')} no room to follow a connection: what came of it later was taken to open it anew`]
+      ? [
+          `${counted(forgotten, 'time')} no room to follow a connection: what came of it later was taken to open it anew`,
+        ]
       : []),
   ].join('\n');
 }
