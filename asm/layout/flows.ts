@@ -120,3 +120,6 @@ export const FLOW_MARK_FIN: u32 = 0x4;
 export const DIRECTION_FORWARD: u32 = 0;
 /** From the responder. */
 export const DIRECTION_REVERSE: u32 = 1;
+
+/** Clients' ports begin here: ip_local_port_range of Linux, and all others begin higher. */
+export const FIRST_CLIENT_PORT: u32 = 32_768;

@@ -11,6 +11,7 @@
  */
 import {
   DIRECTION_FORWARD,
+  FIRST_CLIENT_PORT,
   FLOW_FLAG_PICKED_UP,
   FLOW_FLAGS,
   FLOW_IS_ANSWERED,
@@ -49,8 +50,6 @@ const POSSIBLE: u32 =
 const OLD_ACK: i32 = 66_000;
 /** Bytes that a SYN may carry without their being acknowledged with it (RFC 7413). */
 const SYN_DATA: u32 = 1_500;
-/** Clients' ports begin here: ip_local_port_range of Linux, and all others begin higher. */
-const FIRST_CLIENT_PORT: u32 = 32_768;
 
 /** Whether any segment can have these flags. */
 export function isTcpPossible(flags: u32): bool {

@@ -118,10 +118,11 @@ class Printer implements Sink {
 class Recorder implements Sink {
   readonly isClosed = false;
   readonly #writer: CaptureWriter;
-  readonly #timer = setInterval(() => this.#writer.flush(), FLUSH_MS);
+  readonly #timer: NodeJS.Timeout;
 
   constructor(file: string, name: string, { linkType }: LiveCapture) {
     this.#writer = new CaptureWriter(file, [{ linkType, name, snapLength: SNAP_LENGTH }]);
+    this.#timer = setInterval(() => this.#writer.flush(), FLUSH_MS);
   }
 
   take(_: number, { data, time }: CapturedPacket, { verdict, reason }: Decoded): void {

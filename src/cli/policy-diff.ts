@@ -2,7 +2,6 @@
 import { stderr } from 'node:process';
 import { Command } from 'commander';
 import { readObjects } from '../control/file-store.ts';
-import type { Objects } from '../control/objects.ts';
 import { PolicyDiff } from '../policy/diff/diff.ts';
 import { type RecordedPacket, Recorder } from '../policy/diff/recorded.ts';
 import { flowJson, flowLines, summaryText } from '../policy/diff/text.ts';
@@ -78,25 +77,22 @@ async function print(comparison: PolicyDiff, flags: Flags): Promise<void> {
 
 /** @throws Error with a line for each fault in either directory, beginning with its option */
 async function worlds(flags: Flags): Promise<[World, World]> {
-  const states = (['old', 'new'] as const).map((option) => [option, readObjects(flags[option])] as const);
-  const faults: string[] = [];
-  const read: World[] = [];
-  for (const [option, state] of states) {
-    try {
-      read.push(worldOf(await state, flags[option]));
-    } catch (error) {
-      faults.push((error as Error).message.replace(/^/gm, `--${option}: `));
-    }
-  }
-  const [before, after] = read;
-  if (faults.length > 0 || !before || !after) throw new Error(faults.join('\n'));
-  return [before, after];
+  const [before, after] = await Promise.allSettled([worldOf('old', flags.old), worldOf('new', flags.new)]);
+  if (before.status === 'fulfilled' && after.status === 'fulfilled') return [before.value, after.value];
+  const faults = [before, after].flatMap((one) => (one.status === 'rejected' ? [messageOf(one.reason)] : []));
+  throw new Error(faults.join('\n'));
 }
 
-function worldOf(objects: Objects, directory: string): World {
-  const world = new World(objects);
-  // Forgotten pods would look as if every policy had gone.
-  if (!world.hasPods)
-    throw new Error(`${directory}: holds no Pod with an address, so that nothing can be judged`);
-  return world;
+async function worldOf(option: 'old' | 'new', directory: string): Promise<World> {
+  try {
+    const world = new World(await readObjects(directory));
+    // Forgotten pods would look as if every policy had gone.
+    if (!world.hasPods)
+      throw new Error(`${directory}: holds no Pod with an address, so that nothing can be judged`);
+    return world;
+  } catch (error) {
+    throw new Error(messageOf(error).replace(/^/gm, `--${option}: `));
+  }
 }
+
+const messageOf = (error: unknown): string => (error as Error).message;

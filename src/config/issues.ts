@@ -7,9 +7,10 @@ export interface Issue {
   readonly message: string;
 }
 
-/** Every error of a failed validation, in the order of the fields. */
+/** Every error of a failed validation, in the order of the fields; what breaks several bounds at once is told once. */
 export function issuesOf(error: z.core.$ZodError): Issue[] {
-  return error.issues.flatMap((issue) => flatten(issue, []));
+  const issues = error.issues.flatMap((issue) => flatten(issue, []));
+  return [...new Map(issues.map((issue) => [`${issue.path}: ${issue.message}`, issue])).values()];
 }
 
 function flatten(issue: z.core.$ZodIssue, above: readonly PropertyKey[]): Issue[] {

@@ -79,6 +79,12 @@ peers:
     ]);
   });
 
+  it('tells once what breaks several bounds', () => {
+    expect(issuesOf(`${least}workers: 99999999999999999999`)).toEqual([
+      { path: 'workers', message: 'must be an integer from 1 to 8' },
+    ]);
+  });
+
   it('says what is missing', () => {
     expect(issuesOf('').map(({ path }) => path)).toEqual(['node', 'store', 'underlay']);
     expect(issuesOf(`${least}geneve: {options: [{class: 1}]}`)).toEqual([

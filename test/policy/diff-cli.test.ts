@@ -148,6 +148,27 @@ describe('overweft policy diff', () => {
     );
   });
 
+  it('names a directory that is not there', async () => {
+    const old = state('open', ...pods);
+    const none = join(folder, 'none');
+    for (const [before, after, option] of [
+      [old, none, 'new'],
+      [none, old, 'old'],
+    ] as const) {
+      const { status, stdout, stderr } = await overweft([
+        'policy',
+        'diff',
+        '--old',
+        before,
+        '--new',
+        after,
+        'x',
+      ]);
+      expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+      expect(stderr).toMatch(new RegExp(`^overweft: --${option}: ${none}: cannot be read: ENOENT: .*\\n$`));
+    }
+  });
+
   it('names what is wrong with either state', async () => {
     const bad = state('bad', ...pods, policy('typo', { podSelector: {}, ingres: [] }));
     const empty = state('empty', node(1));

@@ -154,14 +154,39 @@ describe('a connection', () => {
 });
 
 describe('a connection that began before the capture', () => {
-  it('is taken to be opened by its client, and each packet before the client’s first by its sender', async () => {
-    expect(told(await compare(open, shut, [query, answer]))).toEqual([
-      'now-denied TCP shop/web > shop/db:5432 ×2 from 1',
+  it('is taken to be opened by its client, whichever side is recorded first', async () => {
+    for (const packets of [
+      [query, answer],
+      [answer, query],
+      [answer, answer],
+    ])
+      expect(told(await compare(open, shut, packets))).toEqual([
+        'now-denied TCP shop/web > shop/db:5432 ×2 from 1',
+      ]);
+    const six = { src: 'fd00:244:1::2', dst: 'fd00:244:2::3' };
+    const answer6 = tcpPacket(
+      { src: six.dst, dst: six.src },
+      { sport: 5432, dport: 40000 },
+      new Uint8Array(100),
+    );
+    expect(told(await compare(open, shut, [answer6]))).toEqual([
+      'now-denied TCP shop/web > shop/db:5432 ×1 from 1',
     ]);
-    // Nothing isolates web, and what db opens is no matter of its ingress.
-    expect(told(await compare(open, shut, [answer]))).toEqual([]);
-    expect(told(await compare(open, shut, [answer, query, answer]))).toEqual([
-      'now-denied TCP shop/web > shop/db:5432 ×2 from 2',
+  });
+
+  it('is taken to be opened by the sender of its first packet, where the ports do not tell', async () => {
+    const ask = tcpPacket(there, { sport: 9000, dport: 5432, seq: 1, ack: 70 });
+    const reply = tcpPacket(back, { sport: 5432, dport: 9000, seq: 70, ack: 1 });
+    expect(told(await compare(open, shut, [ask, reply, reply]))).toEqual([
+      'now-denied TCP shop/web > shop/db:5432 ×3 from 1',
+    ]);
+    expect(told(await compare(open, shut, [reply, ask, ask]))).toEqual([]);
+  });
+
+  it('is kept in mind through silence as one whose beginning was recorded', async () => {
+    const later = [query, answer].map((data) => ({ data, time: 86_400 }));
+    expect(told(await compare(open, shut, [{ data: answer, time: 0 }, ...later]))).toEqual([
+      'now-denied TCP shop/web > shop/db:5432 ×3 from 1',
     ]);
   });
 

@@ -133,8 +133,7 @@ export class PolicyDiff {
   #judge(packet: RecordedPacket & Place): void {
     this.#clock = Math.max(this.#clock, Number((packet.time ?? 0n) / 1_000_000n));
     const clock = this.#clock >>> 0;
-    const question = this.#questions.before(packet);
-    if (question) {
+    for (const question of this.#questions.before(packet)) {
       this.#old.judge(question, clock);
       this.#new.judge(question, clock);
     }

@@ -123,18 +123,16 @@ function hasHeaders({ view }: DecodedRecord, headers: number, protocol: number):
 const isFragment = ({ bytes }: DecodedRecord, headers: number): boolean =>
   ((bytes[headers + HEADERS_FLAGS] as number) & HEADERS_IS_FRAGMENT) !== 0;
 
-/**
- * At the receiver a packet has fewer hops left than the sender's node asks for.
- * The IPv4 checksum follows (RFC 1624), so that one that was wrong stays so.
- */
+/** At the receiver a packet has fewer hops left than the sender's node asks for. */
 function restoreTtl(ip: Buffer, version: 4 | 6): void {
-  if (version === 6) {
-    ip.writeUInt8(TTL_LEFT, 7);
-    return;
-  }
-  const before = ip.readUInt16BE(8);
-  ip.writeUInt8(TTL_LEFT, 8);
-  let sum = (~ip.readUInt16BE(10) & 0xffff) + (~before & 0xffff) + ip.readUInt16BE(8);
+  if (version === 6) ip.writeUInt8(TTL_LEFT, 7);
+  else setIpv4Word(ip, 8, (TTL_LEFT << 8) | ip.readUInt8(9));
+}
+
+/** Sets 16 bits of an IPv4 header; the checksum follows (RFC 1624), so that one that was wrong stays so. */
+export function setIpv4Word(ip: Buffer, at: number, value: number): void {
+  let sum = (~ip.readUInt16BE(10) & 0xffff) + (~ip.readUInt16BE(at) & 0xffff) + value;
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
+  ip.writeUInt16BE(value, at);
   ip.writeUInt16BE(~sum & 0xffff, 10);
 }
