@@ -27,6 +27,7 @@ import { Verdict } from '../../../asm/verdict.ts';
 import type { Desired } from '../../control/desired.ts';
 import { workerBase } from '../../dataplane/memory.ts';
 import { verdictNames } from '../../dataplane/statistics.ts';
+import type { TablePort } from '../../dataplane/tables.ts';
 import { type ReplayNode, startNode } from '../../replay/node.ts';
 import { takeFrame } from '../../replay/take-frame.ts';
 import type { Decision, PolicySet, Traffic } from '../compiled.ts';
@@ -48,7 +49,6 @@ export interface Finding {
 
 /** Of every port: nothing that was recorded is too long. */
 const MTU = 65_535;
-const FORWARD_SLOT = 1;
 const ROW = workerBase(0) + WORKER_PACKETS;
 const noOffload = new Uint8Array(VNET_HEADER);
 
@@ -56,7 +56,8 @@ export class Lane {
   readonly #node: ReplayNode;
   readonly #slots: ReadonlyMap<string, number>;
   readonly #macs: ReadonlyMap<number, Uint8Array>;
-
+  /** Where packets from outside come in. */
+  readonly #forwardSlot: number;
   readonly #forgottenBefore: number;
 
   private constructor(node: ReplayNode, forgottenBefore: number) {
@@ -64,6 +65,7 @@ export class Lane {
     this.#forgottenBefore = forgottenBefore;
     this.#slots = new Map(node.ports.flatMap(({ pod, slot }) => (pod === undefined ? [] : [[pod, slot]])));
     this.#macs = new Map(node.ports.map(({ slot, mac }) => [slot, mac]));
+    this.#forwardSlot = (node.ports.find(({ kind }) => kind === 'forward') as TablePort).slot;
   }
 
   /** @param before the lane that this one replaces: its connections go on */
@@ -79,7 +81,7 @@ export class Lane {
    */
   take({ frame, frameLength }: RecordedPacket, from: string | undefined, clock: number): Finding {
     const { memory, desired } = this.#node;
-    const slot = from === undefined ? FORWARD_SLOT : (this.#slots.get(from) as number);
+    const slot = from === undefined ? this.#forwardSlot : (this.#slots.get(from) as number);
     frame.set(desired.node.routerMac, 0);
     frame.set(this.#macs.get(slot) as Uint8Array, 6);
     memory.view.setUint32(CONTROL_CLOCK, clock, true);
