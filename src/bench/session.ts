@@ -96,7 +96,7 @@ function bySetting({ cases }: RunOptions): { setting: Setting; cases: Case[] }[]
 }
 
 const describe = ({ encapsulation, underlay, underlayOffloads }: Setting): string =>
-  `${encapsulation} over ${underlay}, underlay with ${underlayOffloads === 'none' ? 'no' : 'its default'} offloads`;
+  `${encapsulation} over ${underlay}, underlay offloads: ${underlayOffloads}`;
 
 type Paths = Partial<Record<ContestantName, Path>>;
 

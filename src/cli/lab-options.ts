@@ -17,7 +17,7 @@ export const withTunnel = (command: Command): Command =>
     .addOption(new Option('--encap <name>', 'encapsulation').choices(encapsulations).default('geneve'))
     .addOption(new Option('--underlay <family>', 'outer IP family').choices(underlays).default('ipv4'))
     .addOption(
-      new Option('--underlay-offloads <state>', 'of its links: as a veth has them, or none as a plain card')
+      new Option('--underlay-offloads <state>', 'of its links: as a veth has them, as a plain card, or none')
         .choices(underlayOffloads)
         .default('default'),
     );

@@ -1,6 +1,6 @@
 /** Network namespaces and the underlay that joins them. */
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
-import { switchTransmitOffloadsOff } from '../host/ethtool.ts';
+import { switchReceiveOffloadOn, switchTransmitOffloadsOff } from '../host/ethtool.ts';
 import { ipBatch } from '../host/iproute.ts';
 import { netnsFile } from '../host/netns.ts';
 import { LabError } from './outcome.ts';
@@ -53,8 +53,8 @@ export async function joinUnderlay(
       nodes.map(({ name }) => `link set ${name} addrgenmode none master ${bridge} up`),
       { netns: netnsFile(underlayNetns) },
     ),
-    ...nodes.map(async ({ netns, ips }) => {
-      if (offloads === 'none') await switchTransmitOffloadsOff(netns, underlayInterface);
+    ...nodes.map(async ({ name, netns, ips }) => {
+      await setOffloads(name, netns, offloads);
       await ipBatch(
         [
           'link set lo up',
@@ -66,6 +66,14 @@ export async function joinUnderlay(
       );
     }),
   ]);
+}
+
+async function setOffloads(link: string, netns: string, offloads: UnderlayOffloads): Promise<void> {
+  if (offloads === 'default') return;
+  await switchTransmitOffloadsOff(netns, underlayInterface);
+  if (offloads === 'none') return;
+  await switchTransmitOffloadsOff(underlayNetns, link);
+  await switchReceiveOffloadOn(netns, underlayInterface);
 }
 
 /** Names of the lab's namespaces that exist now. */

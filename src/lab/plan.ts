@@ -14,7 +14,7 @@
 
 export const encapsulations = ['geneve', 'vxlan', 'ipip'] as const;
 export const underlays = ['ipv4', 'ipv6'] as const;
-export const underlayOffloads = ['default', 'none'] as const;
+export const underlayOffloads = ['default', 'nic', 'none'] as const;
 export type UnderlayOffloads = (typeof underlayOffloads)[number];
 
 export interface LabOptions {
@@ -22,7 +22,10 @@ export interface LabOptions {
   readonly underlay: (typeof underlays)[number];
   readonly nodes: number;
   readonly podsPerNode: number;
-  /** What the nodes' links to the underlay do for a sender: `default` as a veth has it, `none` like a plain network card. */
+  /**
+   * What the nodes' links to the underlay do: `default` as a veth has it, which hands superframes through; `none`
+   * neither splits nor joins; `nic` joins what arrives, as a plain network card's driver does.
+   */
   readonly underlayOffloads: UnderlayOffloads;
 }
 

@@ -11,7 +11,12 @@ describeWith([root, tun, command('cc'), command('ethtool')], 'bench', () => {
   it('measures throughput, small packets and round trips beside the kernel', {
     timeout: 120_000,
   }, async () => {
-    const names = ['tcp/plain/geneve/ipv4', 'udp16/unlimited/1-flow', 'latency/beside-bulk', 'same-node/tcp'];
+    const names = [
+      'tcp/plain/geneve/ipv4',
+      'udp16/unlimited/plain/1-flow',
+      'latency/beside-bulk',
+      'same-node/tcp',
+    ];
     const args = ['--pairs', '1', '--only', `^(${names.join('|')})$`, '--json'];
     const { status, stdout, stderr } = await overweft(['bench', ...args], { timeoutMs: 110_000 });
     expect(status, stderr).toBe(0);
