@@ -27,6 +27,7 @@ constexpr SetUpExport kSetUpExports[] = {
     {"release", release},
     {"close", close},
     {"duplicate", duplicate},
+    {"setSpin", setSpin},
     {"adoptTap", adoptTap},
     {"adoptSocket", adoptSocket},
     {"drop", drop},

@@ -6,12 +6,15 @@
 #include <string>
 
 #include "boundary.h"
+#include "clock.h"
 #include "exports.h"
 
 namespace overweft {
 namespace {
 
 constexpr uint32_t kWakeup = kSlots;
+/// Frames in one burst from which on they are a crowd.
+constexpr uint32_t kCrowd = 16;
 
 void control(int epoll, int operation, int fd, uint32_t id) {
   epoll_event event{};
@@ -45,13 +48,26 @@ void Poller::listen(UniqueFd wakeup) {
   wakeup_ = std::move(wakeup);
 }
 
-uint32_t Poller::wait(int timeout) {
-  taps.clear();
-  sockets.clear();
+int Poller::poll(int timeout) {
   // Whoever waits for what the last burst delivered runs first where cores are few: a socket's
   // queue holds hardly more than one burst.
   sched_yield();
-  int count = epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+  return epoll_wait(epoll_.get(), events_.data(), static_cast<int>(events_.size()), timeout);
+}
+
+uint32_t Poller::wait(int timeout) {
+  taps.clear();
+  sockets.clear();
+  int count = 0;
+  if (spinTime == 0) {
+    count = poll(timeout);
+  } else {
+    int64_t end = monotonicNanoseconds() + spinTime;
+    if (lastFrames >= kCrowd) isBusy_ = false;
+    while (isBusy_ && count == 0 && timeout != 0 && monotonicNanoseconds() < end) count = poll(0);
+    if (count == 0) count = poll(timeout);
+    isBusy_ = count > 0 && monotonicNanoseconds() < end;
+  }
   uint32_t ready = 0;
   for (int i = 0; i < count; i++) {
     uint32_t id = events_[i].data.u32;
@@ -77,6 +93,11 @@ napi_value wait(napi_env env, napi_callback_info info) noexcept {
   int timeout = failed ? 0 : static_cast<int32_t>(call.arguments[0]);
   uint32_t ready = environment.poller.wait(timeout);
   return hotResult(env, failed ? ready | kSlotFailed : ready);
+}
+
+napi_value setSpin(Environment& environment, const Arguments& arguments) {
+  environment.poller.spinTime = int64_t{arguments.number(0, "microseconds")} * 1000;
+  return toUndefined(arguments.env());
 }
 
 }  // namespace overweft

@@ -27,8 +27,15 @@ class Poller {
   void listen(UniqueFd wakeup);
 
   /// Blocks up to `timeout` ms (-1: without end) and remembers which slots are ready; returns
-  /// kTapReady, kSocketReady and kWoken bits, 0 on timeout or a signal.
+  /// kTapReady, kSocketReady and kWoken bits, 0 on timeout or a signal. Asks again and again for up to
+  /// spinTime before it sleeps, but only where the last wait was as short: a sleep and its end cost more than
+  /// that.
   uint32_t wait(int timeout);
+
+  /// Nanoseconds, 0: never.
+  int64_t spinTime = 0;
+  /// Frames of the last burst from TAPs.
+  uint32_t lastFrames = 0;
 
   SlotSet<abi::FIRST_SOCKET_SLOT> taps;
   /// Indexed by slot - FIRST_SOCKET_SLOT.
@@ -38,8 +45,12 @@ class Poller {
   uint32_t socketCursor = 0;
 
  private:
+  int poll(int timeout);
+
   UniqueFd epoll_;
   UniqueFd wakeup_;
+  /// The last wait ended within the time that may be spent spinning.
+  bool isBusy_ = false;
   std::array<epoll_event, kSlots + 1> events_;
 };
 

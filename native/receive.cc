@@ -191,6 +191,7 @@ napi_value receiveFrames(napi_env env, napi_callback_info info) noexcept {
     frames += readTap(environment, slot, rows + uint64_t{frames} * abi::RX_FRAME_SIZE, max - frames, arena);
     poller.tapCursor = slot + 1;
   }
+  poller.lastFrames = frames;
   return hotResult(env, frames);
 }
 

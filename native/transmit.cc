@@ -2,12 +2,12 @@
 
 #include <netinet/udp.h>
 #include <poll.h>
-#include <time.h>
 
 #include <cerrno>
 #include <cstring>
 
 #include "boundary.h"
+#include "clock.h"
 #include "exports.h"
 
 namespace overweft {
@@ -15,12 +15,6 @@ namespace {
 
 /// Longest that one call waits for room in socket buffers, in ns.
 constexpr int64_t kWaitBudget = 20'000'000;
-
-int64_t now() {
-  timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
 
 /// One call of transmit(): the tables it walks and what it has spent.
 class Transmission {
@@ -179,8 +173,8 @@ class Transmission {
 
   /// False once the call's budget is spent.
   bool waitForRoom(int fd) {
-    if (deadline_ == 0) deadline_ = now() + kWaitBudget;
-    int64_t left = deadline_ - now();
+    if (deadline_ == 0) deadline_ = monotonicNanoseconds() + kWaitBudget;
+    int64_t left = deadline_ - monotonicNanoseconds();
     if (left <= 0) return false;
     timespec timeout{0, static_cast<long>(left)};
     pollfd entry{fd, POLLOUT, 0};

@@ -60,6 +60,7 @@ function nodeRows({
   uptimeSeconds,
   epoch,
   flows,
+  polling,
   probes,
   capabilities,
 }: Status): string[][] {
@@ -68,6 +69,7 @@ function nodeRows({
     ['daemon', `${version}, process ${pid}, up ${uptimeSeconds} s`],
     ['epoch', `${epoch}`],
     ['flows', `${flows.used} of ${flows.capacity}${flows.kept ? ', taken up from the daemon before' : ''}`],
+    ['polling', polling.spin === 0 ? 'sleeps at once' : `spins for up to ${polling.spin} µs under load`],
     ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
     ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
   ];

@@ -117,6 +117,11 @@ const cni = z.strictObject({
   quarantine: seconds(0, 86_400).default(30),
 });
 
+const polling = z.strictObject({
+  /** Microseconds that a worker looks again and again before it sleeps, while packets come as fast; 0: never. */
+  spin: integer(0, 1000).default(50),
+});
+
 const liveness = z.strictObject({
   enabled: z.boolean().default(true),
   /** Seconds. */
@@ -150,6 +155,7 @@ export const configSchema = z.strictObject({
   tables: tables.prefault({}),
   workers: integer(1, MAX_WORKERS).default(1),
   offloads: offloads.prefault({}),
+  polling: polling.prefault({}),
   liveness: liveness.prefault({}),
   pathMTU: pathMTU.prefault({}),
   cni: cni.prefault({}),

@@ -110,7 +110,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     died: (_, error) => died(error),
     failures: (_, failures) => void ports.failed(failures, controller).catch(portFault),
   });
-  await pool.start(module, config.workers);
+  await pool.start(module, config.workers, config.polling.spin);
 
   const counters = {
     ports: CounterRows.ports(memory, config.workers),

@@ -103,6 +103,8 @@ export interface Status {
   readonly counters: Statistics;
   readonly decisions: readonly (Decision & { readonly dropped: number })[];
   readonly offloads: Readonly<Record<OffloadName, { readonly used: boolean; readonly reason: string }>>;
+  /** Microseconds that a worker looks again before it sleeps; 0: never. */
+  readonly polling: { readonly spin: number };
   readonly probes: { readonly available: boolean; readonly reason: string | null };
   readonly capabilities: { readonly control: string; readonly workers: readonly string[] };
 }
@@ -156,6 +158,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
       dropped: Number(parts.counters.decisions.read(number, 0)),
     })),
     offloads: parts.offloads,
+    polling: config.polling,
     probes: { available: parts.probeFault === undefined, reason: parts.probeFault ?? null },
     capabilities: {
       control: hex(parts.controlCapabilities),

@@ -7,6 +7,8 @@ export interface WorkerData {
   readonly memory: WebAssembly.Memory;
   /** Eventfd that ends the worker's sleep. */
   readonly wakeup: number;
+  /** Microseconds, see Addon.setSpin. */
+  readonly spin: number;
 }
 
 export type Command =

@@ -52,8 +52,9 @@ export class WorkerPool {
     return this.#members.map(({ facts }) => facts);
   }
 
-  async start(module: WebAssembly.Module, count: number): Promise<void> {
-    for (let index = 0; index < count; index++) this.#members.push(await this.#startOne(module, index));
+  /** @param spin microseconds, see Addon.setSpin */
+  async start(module: WebAssembly.Module, count: number, spin = 0): Promise<void> {
+    for (let index = 0; index < count; index++) this.#members.push(await this.#startOne(module, index, spin));
   }
 
   /** Ends the sleep of every worker. */
@@ -111,9 +112,9 @@ export class WorkerPool {
     this.#members.length = 0;
   }
 
-  #startOne(module: WebAssembly.Module, index: number): Promise<Member> {
+  #startOne(module: WebAssembly.Module, index: number, spin: number): Promise<Member> {
     const wakeup = this.#addon.openWakeup();
-    const workerData: WorkerData = { index, module, memory: this.#memory.wasm, wakeup };
+    const workerData: WorkerData = { index, module, memory: this.#memory.wasm, wakeup, spin };
     const worker = new Worker(program, { workerData, name: `overweft-${index}` });
     return new Promise<Member>((resolve, reject) => {
       worker.on('message', (report: Report) => {

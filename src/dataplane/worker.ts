@@ -8,7 +8,7 @@ import { type Memory, viewMemory, workerBase } from './memory.ts';
 import type { Command, Report, Request, WorkerCounters, WorkerData } from './messages.ts';
 import { instantiate, type WorkerExports } from './module.ts';
 
-const { index, module, memory: wasm, wakeup } = workerData as WorkerData;
+const { index, module, memory: wasm, wakeup, spin } = workerData as WorkerData;
 const control = parentPort as MessagePort;
 const report = (message: Report) => control.postMessage(message);
 
@@ -18,6 +18,7 @@ const addon = loadAddon();
 addon.dropCapabilities();
 addon.attachMemory(memory.bytes);
 addon.attachWakeup(wakeup);
+addon.setSpin(spin);
 const dataPath = instantiate<WorkerExports>(module, wasm);
 dataPath.workerInit(index);
 report({ type: 'ready', capabilities: addon.capabilities(), threadId: addon.threadId() });

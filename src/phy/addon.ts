@@ -149,6 +149,9 @@ export interface Addon {
   attachWakeup(fd: number): void;
   signal(fd: number): void;
 
+  /** How long `wait` of this thread looks again and again before it sleeps, where the last wait was as short; 0 at first. */
+  setSpin(microseconds: number): void;
+
   /** Gives up ownership without closing; returns `fd`. */
   release(fd: number): number;
   close(fd: number): void;

@@ -164,6 +164,32 @@ describeWith([root, command('ip')], 'UDP', () => {
     addon.drop(1100);
   });
 
+  it('spins before it sleeps only where the last wait was short, and for as long as it was told', () => {
+    using sender = udp(0, { ...inside, address: '127.0.0.1' });
+    using receiver = udp(1, { ...inside, address: '127.0.0.1' });
+    const used = (wait: () => void): number => {
+      const before = process.threadCpuUsage();
+      wait();
+      const { user, system } = process.threadCpuUsage(before);
+      return (user + system) / 1000;
+    };
+    const spin = 30;
+    addon.setSpin(spin * 1000);
+    try {
+      expect(used(() => addon.wait(60))).toBeLessThan(spin / 2);
+      const to = { address: '127.0.0.1', port: receiver.port };
+      transmit([{ slot: sender.slot, parts: [pattern(8)], to }]);
+      expect(addon.wait(1000)).toBe(SOCKET_READY);
+      expect(receiveDatagrams()).toHaveLength(1);
+      const spun = used(() => expect(addon.wait(60)).toBe(0));
+      expect(spun).toBeGreaterThan(1);
+      expect(spun).toBeLessThan(spin * 2);
+      expect(used(() => addon.wait(60))).toBeLessThan(spin / 2);
+    } finally {
+      addon.setSpin(0);
+    }
+  });
+
   it('stops polling a dropped slot although a duplicate lives on', () => {
     using sender = udp(0, { ...inside, address: '127.0.0.1' });
     const opened = addon.openUdp({ ...inside, address: '127.0.0.1', port: 0 });
