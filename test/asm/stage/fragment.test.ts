@@ -206,19 +206,16 @@ describe('fragments', () => {
     },
   });
 
-  it.each([4, 6] as const)(
-    'follow their first one through policy (SEMANTICS NetworkPolicy 24), IPv%i',
-    (family) => {
-      const packets = pieces(family, back(family));
-      const fates = (cell: number, order: readonly number[]) => {
-        const node = nodeOf(1, isolated(cell));
-        return order.map((i) => fate(node.ingress(fromPeer(1, packets[i] as Uint8Array))));
-      };
-      expect(fates(allow(2), [0, 1, 2])).toEqual(['Forward', 'Forward', 'Forward']);
-      expect(fates(deny(2), [0, 1, 2])).toEqual(['PolicyIngress', 'PolicyIngress', 'PolicyIngress']);
-      expect(fates(allow(2), [1, 0, 2])).toEqual(['FragmentWithoutFirst', 'Forward', 'Forward']);
-    },
-  );
+  it.each([4, 6] as const)('NetworkPolicy 24: follow their first one through policy, IPv%i', (family) => {
+    const packets = pieces(family, back(family));
+    const fates = (cell: number, order: readonly number[]) => {
+      const node = nodeOf(1, isolated(cell));
+      return order.map((i) => fate(node.ingress(fromPeer(1, packets[i] as Uint8Array))));
+    };
+    expect(fates(allow(2), [0, 1, 2])).toEqual(['Forward', 'Forward', 'Forward']);
+    expect(fates(deny(2), [0, 1, 2])).toEqual(['PolicyIngress', 'PolicyIngress', 'PolicyIngress']);
+    expect(fates(allow(2), [1, 0, 2])).toEqual(['FragmentWithoutFirst', 'Forward', 'Forward']);
+  });
 
   it('follow none of another protocol, datagram or receiver', () => {
     const first = ipv4(

@@ -97,7 +97,7 @@ describe.each(families)('cells, IPv%i', (family) => {
     }
   });
 
-  it('of both pods decide between two pods of one node (5)', () => {
+  it('NetworkPolicy 5: of both pods decide between two pods of one node', () => {
     const packet = udpPacket({ src: pod(family, 1, 2), dst: pod(family, 1, 3) }, { dport: 53 });
     const open: PolicySpec = { rows: [[allow(6)]] };
     const fates = (egress: PolicySpec, ingress: PolicySpec) =>
@@ -125,7 +125,7 @@ describe.each(families)('cells, IPv%i', (family) => {
     ]);
   });
 
-  it('of the longest block count (12)', () => {
+  it('NetworkPolicy 12: of the longest block count', () => {
     const cidrs = [
       { prefix: family === 4 ? '0.0.0.0/0' : '::/0', policyClass: 1 },
       { prefix: family === 4 ? `${world}.0/24` : '2001:db8:51::/48', policyClass: 2 },
@@ -147,7 +147,7 @@ describe.each(families)('the own node, IPv%i', (family) => {
   const both: ClusterOptions = { ports: { 2: { egress: closed, ingress: closed } } };
   const own = underlay(family, 1);
 
-  it('does not come between a pod and itself (16)', () => {
+  it('NetworkPolicy 16: does not come between a pod and itself', () => {
     const packet = tcpPacket({ src: pod(family, 1, 2), dst: pod(family, 1, 2) }, { flags: SYN });
     expect(send(nodeOf(1, both), packet)).toBe('Forward');
     expect(send(nodeOf(1, both), tcpPacket({ src: pod(family, 1, 2), dst: pod(family, 1, 3) }, {}))).toBe(
@@ -155,7 +155,7 @@ describe.each(families)('the own node, IPv%i', (family) => {
     );
   });
 
-  it('reaches its pods under any policy, and they it (16)', () => {
+  it('NetworkPolicy 16: reaches its pods under any policy, and they it', () => {
     for (const node1 of [own, pod(family, 1, 1)]) {
       const node = nodeOf(1, both);
       expect(send(node, udpPacket({ src: node1, dst: pod(family, 1, 2) }, { sport: 1, dport: 2 }), 0)).toBe(
@@ -170,7 +170,7 @@ describe.each(families)('the own node, IPv%i', (family) => {
     }
   });
 
-  it('is known by where the packet came from, not by its source (17)', () => {
+  it('NetworkPolicy 17: is known by where the packet came from, not by its source', () => {
     expect(send(nodeOf(1, both), udpPacket({ src: own, dst: pod(family, 1, 2) }, {}), 1)).toBe(
       'PolicyIngress',
     );
@@ -200,7 +200,7 @@ describe.each(families)('the own node, IPv%i', (family) => {
     );
   });
 
-  it('is not another node: its address is judged as a block (18)', () => {
+  it('NetworkPolicy 18: is not another node: its address is judged as a block', () => {
     const node = nodeOf(1, both);
     expect(receive(node, udpPacket({ src: underlay(family, 2), dst: pod(family, 1, 2) }, {}))).toBe(
       'PolicyIngress',
@@ -220,10 +220,10 @@ describe.each(families)('the own node, IPv%i', (family) => {
   });
 });
 
-describe.each(families)('a pod whose policies are not known yet (20), IPv%i', (family) => {
+describe.each(families)('a pod whose policies are not known yet, IPv%i', (family) => {
   const options: ClusterOptions = { ports: { 2: { flags: PORT_IS_PENDING } } };
 
-  it('neither sends nor receives', () => {
+  it('NetworkPolicy 20: neither sends nor receives', () => {
     const node = nodeOf(1, options);
     expect(send(node, udpPacket({ src: pod(family, 1, 2), dst: pod(family, 2, 2) }, {}))).toBe(
       'PolicyPending',
@@ -241,7 +241,7 @@ describe.each(families)('a pod whose policies are not known yet (20), IPv%i', (f
   });
 });
 
-describe.each(families)('ICMP errors under deny-all (15, 19), IPv%i', (family) => {
+describe.each(families)('ICMP errors under deny-all, IPv%i', (family) => {
   const options: ClusterOptions = { ports: { 2: { egress: closed, ingress: closed }, 3: {} } };
   const back = { src: pod(family, 2, 2), dst: pod(family, 1, 2) };
   const error = (type: number, code: number, quoted: Uint8Array, between = back, quote = 200) =>
@@ -262,12 +262,12 @@ describe.each(families)('ICMP errors under deny-all (15, 19), IPv%i', (family) =
     return { node, packet };
   }
 
-  it('too big always passes (19)', () => {
+  it('NetworkPolicy 19: too big always passes', () => {
     const other = udpPacket({ src: pod(family, 1, 2), dst: pod(family, 2, 2) }, { sport: 1, dport: 1 });
     expect(receive(nodeOf(1, options), tooBig(other))).toBe('Forward');
   });
 
-  it('pass where they speak of an admitted connection', () => {
+  it('NetworkPolicy 15: pass where they speak of an admitted connection', () => {
     const { node, packet } = withFlow();
     expect(receive(node, error(unreachable, portCode, packet))).toBe('Forward');
     // From a router on the way, too.

@@ -48,8 +48,8 @@ const udp = (direction: 'there' | 'back', port = 40000, family: 4 | 6 = 4) =>
 const send = (node: TestNode, packet: Uint8Array, port = 2) => fate(node.egress(fromPod(1, port, packet)));
 const receive = (node: TestNode, packet: Uint8Array) => fate(node.ingress(fromPeer(1, packet)));
 
-describe.each(families)('a reply (SEMANTICS NetworkPolicy 15), IPv%i', (family) => {
-  it('passes where a connection of the peer’s would not', () => {
+describe.each(families)('a reply, IPv%i', (family) => {
+  it('NetworkPolicy 15: passes where a connection of the peer’s would not', () => {
     const node = nodeOf(1, isolated);
     expect(receive(node, tcp('back', SYN, 40000, family))).toBe('PolicyIngress');
     expect(receive(node, tcp('back', SYN | ACK, 40000, family))).toBe('PolicyIngress');
@@ -61,7 +61,7 @@ describe.each(families)('a reply (SEMANTICS NetworkPolicy 15), IPv%i', (family) 
     expect(receive(node, udp('back', 2, family))).toBe('PolicyIngress');
   });
 
-  it('to an echo passes by its identifier', () => {
+  it('NetworkPolicy 15: to an echo passes by its identifier', () => {
     const node = nodeOf(1, isolated);
     expect(send(node, echoPacket(there(family), 77))).toBe('Forward');
     expect(receive(node, echoPacket(back(family), 77, new Uint8Array(8), true))).toBe('Forward');
@@ -79,7 +79,7 @@ describe('an established flow', () => {
     expect(node.wasm.flowsCount()).toBe(1);
   });
 
-  it('is judged again after the tables change, and again when they change back (SEMANTICS NetworkPolicy 22)', () => {
+  it('NetworkPolicy 22: is judged again after the tables change, and again when they change back', () => {
     const node = nodeOf(1);
     expect(receive(node, tcp('back', SYN))).toBe('Forward');
     expect(send(node, tcp('there', SYN | ACK))).toBe('Forward');
@@ -186,7 +186,7 @@ describe('ports that are used anew', () => {
     expect(send(node, fromThePod(SYN | ACK))).toBe('Forward');
   });
 
-  it('by what the kernel forwards after the node has used them: policy holds (SEMANTICS NetworkPolicy 17)', () => {
+  it('NetworkPolicy 17: by what the kernel forwards after the node has used them: policy holds', () => {
     const node = nodeOf(1, isolated);
     const syn = tcpPacket(
       { src: underlay(4, 1), dst: pod(4, 1, 2) },
