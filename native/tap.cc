@@ -99,12 +99,14 @@ napi_value openTap(Environment& environment, const Arguments& arguments) {
   std::string name = options.string("name");
   requireInterfaceName("openTap", name);
   bool persist = options.boolean("persist", false);
-  bool exclusive = options.boolean("exclusive", false);
+  const std::optional<std::string> presence = options.optionalString("presence");
   TapOffloads offloads = wantedOffloads(options);
 
   UniqueFd fd;
   inNetworkNamespace(options.optionalString("netns"), [&] {
-    if (exclusive && if_nametoindex(name.c_str()) != 0) throwErrno(EEXIST, "if_nametoindex", name);
+    const bool isThere = if_nametoindex(name.c_str()) != 0;
+    if (presence == "new" && isThere) throwErrno(EEXIST, "if_nametoindex", name);
+    if (presence == "existing" && !isThere) throwErrno(ENODEV, "if_nametoindex", name);
     fd = openTapQueue(name);
   });
   setVnetHeader(fd.get(), abi::VNET_HEADER, name);

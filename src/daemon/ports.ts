@@ -12,7 +12,7 @@ import { ipBatch } from '../host/iproute.ts';
 import { namespaceId } from '../host/netns.ts';
 import type { Address } from '../net/address.ts';
 import { formatMac, type Mac } from '../net/mac.ts';
-import type { Addon, SlotFailure, TapOffloads } from '../phy/addon.ts';
+import type { Addon, SlotFailure, TapOffloads, TapOptions } from '../phy/addon.ts';
 import type { Controller, Live, OpenPort } from './controller.ts';
 import { podLines } from './interfaces.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from './node-ports.ts';
@@ -119,7 +119,8 @@ export class Ports {
     for (const port of this.#parts.file.ports) {
       try {
         if (!existsSync(port.netns)) throw new Error(`network namespace ${port.netns} is gone`);
-        this.#openPod(port, port.mac);
+        // A namespace without it is another one of the same name.
+        this.#openPod(port, port.mac, 'existing');
       } catch (error) {
         this.#parts.log.warn({ err: error, pod: keyOf(port) }, 'port forgotten: it cannot be attached again');
       }
@@ -197,7 +198,9 @@ export class Ports {
       throw new PortError(400, `netns: ${place.netns} does not exist: must be a file of a network namespace`);
     const there = this.#ports.get(key);
     if (there && !isSamePlace(there, place)) await this.#detach(key, controller);
-    const port = this.#ports.get(key) ?? this.#openPod(place, options.mac ?? podMac(pod), options.exclusive);
+    const port =
+      this.#ports.get(key) ??
+      this.#openPod(place, options.mac ?? podMac(pod), options.exclusive ? 'new' : undefined);
     try {
       await controller.publish();
       await this.handOver();
@@ -232,13 +235,17 @@ export class Ports {
     return true;
   }
 
-  #openPod({ namespace, pod, netns, interface: name }: PortPlace, mac: Mac, exclusive = false): PodPort {
+  #openPod(
+    { namespace, pod, netns, interface: name }: PortPlace,
+    mac: Mac,
+    presence?: TapOptions['presence'],
+  ): PodPort {
     const key = `${namespace}/${pod}`;
     const slot = this.#slots.add(key);
     if (slot === undefined)
       throw new PortError(507, `no port is free: ${this.#slots.capacity} pods are attached`);
     try {
-      const offloads = this.#openTap(slot, name, netns, exclusive);
+      const offloads = this.#openTap(slot, name, netns, presence);
       const place = { namespace, pod, netns, interface: name };
       const port: PodPort = { ...place, slot, mac, offloads, namespaceId: namespaceId(netns) };
       this.#ports.set(key, port);
@@ -259,10 +266,15 @@ export class Ports {
   }
 
   /** Opens a queue for each worker. */
-  #openTap(slot: number, name: string, netns: string | undefined, exclusive = false): TapOffloads {
+  #openTap(
+    slot: number,
+    name: string,
+    netns: string | undefined,
+    presence?: TapOptions['presence'],
+  ): TapOffloads {
     const { addon, workers, offloads, counters } = this.#parts;
     const queues = Array.from({ length: workers }, (_, i) =>
-      addon.openTap({ name, netns, persist: true, exclusive: exclusive && i === 0, offloads }),
+      addon.openTap({ name, netns, persist: true, presence: i === 0 ? presence : undefined, offloads }),
     );
     counters.restart(slot);
     this.#unadopted.set(

@@ -35,8 +35,8 @@ export interface TapOptions {
   readonly netns?: string | undefined;
   /** The TAP outlives its last descriptor. */
   readonly persist?: boolean | undefined;
-  /** EEXIST where the namespace has an interface of that name already. */
-  readonly exclusive?: boolean | undefined;
+  /** `new`: EEXIST where the namespace has an interface of that name; `existing`: ENODEV where it has none. */
+  readonly presence?: 'new' | 'existing' | undefined;
   /** Wanted offloads, all by default; they belong to the TAP, not to the queue. */
   readonly offloads?: Partial<TapOffloads> | undefined;
 }

@@ -49,6 +49,18 @@ describeWith([root, tun, command('ip'), command('ping')], 'TAP', () => {
     await ns.exec('ip', 'neighbour', 'add', `10.99.${n}.2`, 'lladdr', '02:00:00:00:00:02', 'dev', name);
   }
 
+  it('is made anew, or taken up, as the caller says', () => {
+    expect(() => addon.openTap({ name: 'some0', netns: path, presence: 'existing' })).toThrow(
+      expect.objectContaining({ code: 'ENODEV' }),
+    );
+    const { fd } = addon.openTap({ name: 'some0', netns: path, presence: 'new' });
+    expect(() => addon.openTap({ name: 'some0', netns: path, presence: 'new' })).toThrow(
+      expect.objectContaining({ code: 'EEXIST' }),
+    );
+    addon.close(addon.openTap({ name: 'some0', netns: path, presence: 'existing' }).fd);
+    addon.close(fd);
+  });
+
   it('carries a ping from a namespace and back', async () => {
     using port = tap(3, { name: 'ping0', netns: path });
     await configure('ping0', 1);

@@ -199,6 +199,19 @@ describeWith([root, tun, command('strace')], 'CNI and its daemon', () => {
     expect(readdirSync(`${dirname(socket)}/cni-deleted`)).toEqual([]);
   });
 
+  it('another namespace of the same name is not taken for the pod', async () => {
+    await pod('owcnid-a');
+    describePod('owcnid-a');
+    expect((await add('owcnid-a')).status).toBe(0);
+    process.kill(node.daemon.pid, 'SIGKILL');
+    await expect.poll(() => node.daemon.ended()).not.toBeNull();
+    await remove('owcnid-a');
+    await pod('owcnid-a');
+    await node.restart();
+    expect(await ports()).toEqual([]);
+    expect(await eth0('owcnid-a')).toBe('');
+  });
+
   it.each(['ADD', 'DEL'] as const)(
     'a kill at any step of %s neither leaks nor doubles an address',
     async (step) => {
