@@ -57,6 +57,9 @@ napi_value openUdp(Environment& environment, const Arguments& arguments) {
   builder.open(SOCK_DGRAM, IPPROTO_UDP);
   if (builder.six()) builder.set(IPPROTO_IPV6, IPV6_V6ONLY, 1, "setsockopt(IPV6_V6ONLY)");
   builder.applyCommon();
+  if (options.boolean("reusePort", false)) {
+    builder.set(SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt(SO_REUSEPORT)");
+  }
   applyChecksum(builder, options);
   if (std::optional<uint32_t> ttl = options.optionalNumber("ttl")) applyTtl(builder, *ttl);
   bool gro = options.boolean("gro", false) && builder.trySet(SOL_UDP, UDP_GRO, 1);

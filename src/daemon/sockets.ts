@@ -50,7 +50,8 @@ export interface SendSlots {
 
 interface Pending {
   readonly slot: number;
-  readonly fd: number;
+  /** One for each worker, or one for all. */
+  readonly fds: readonly number[];
   readonly kind: SocketKind;
   readonly receive: boolean;
 }
@@ -98,16 +99,20 @@ export class UnderlaySockets {
     const pending = this.#pending;
     this.#pending = [];
     const { workers } = this.#config;
-    for (const { slot, fd, kind, receive } of pending) {
-      const copies = Array.from({ length: workers - 1 }, () => this.#addon.duplicate(fd));
-      for (const [index, copy] of [fd, ...copies].entries()) {
+    for (const { slot, fds, kind, receive } of pending) {
+      const [first = -1] = fds;
+      const isShared = fds.length < workers;
+      const own = isShared
+        ? [first, ...Array.from({ length: workers - 1 }, () => this.#addon.duplicate(first))]
+        : fds;
+      for (const [index, fd] of own.entries()) {
         await this.#pool.ask(index, {
           type: 'adopt-socket',
           slot,
-          fd: this.#addon.release(copy),
+          fd: this.#addon.release(fd),
           kind,
           // Two readers of one socket would put its datagrams out of order.
-          receive: receive && index === slot % workers,
+          receive: receive && (!isShared || index === slot % workers),
         });
       }
     }
@@ -149,26 +154,32 @@ export class UnderlaySockets {
     kind: number,
     receive: boolean,
   ): void {
-    const { underlay } = this.#config;
-    const socket = this.#addon.openUdp({
-      address: local.text,
-      port,
-      gro: receive && this.#gro,
-      checksum: underlay.outerChecksum,
-      acceptZeroChecksum: underlay.acceptZeroChecksumIPv6,
-      ttl: underlay.ttl,
-      pmtudisc: 'do',
-      receiveTos: receive,
-      // A socket that only sends needs no room for what strays in.
-      receiveBuffer: receive ? underlay.bufferBytes : 4096,
-      sendBuffer: underlay.bufferBytes,
-      device: underlay.interface,
-      // The address may come, or come back, later than this daemon.
-      freebind: true,
-    });
+    const { underlay, workers } = this.#config;
+    // By addresses and ports, of which the source's tells inner flows apart: each flow stays with one worker.
+    const count = receive ? workers : 1;
+    const open = () =>
+      this.#addon.openUdp({
+        address: local.text,
+        port,
+        gro: receive && this.#gro,
+        checksum: underlay.outerChecksum,
+        acceptZeroChecksum: underlay.acceptZeroChecksumIPv6,
+        ttl: underlay.ttl,
+        pmtudisc: 'do',
+        receiveTos: receive,
+        // A socket that only sends needs no room for what strays in.
+        receiveBuffer: receive ? underlay.bufferBytes : 4096,
+        sendBuffer: underlay.bufferBytes,
+        device: underlay.interface,
+        // The address may come, or come back, later than this daemon.
+        freebind: true,
+        reusePort: count > 1,
+      });
+    const sockets = Array.from({ length: count }, open);
+    const [socket] = sockets as [(typeof sockets)[0]];
     this.#add(
       { ...socket, purpose, family: local.family, address: local.text },
-      socket.fd,
+      sockets.map(({ fd }) => fd),
       kind,
       'udp',
       receive,
@@ -192,14 +203,14 @@ export class UnderlaySockets {
       });
       const kind = family === 4 ? SOCKET_IPIP4 : protocol === 4 ? SOCKET_IPIP6_4 : SOCKET_IPIP6_6;
       const facts = { purpose: 'ipip', family, address: local.text, port: 0, gro: false } as const;
-      this.#add({ ...socket, ...facts }, socket.fd, kind, family === 4 ? 'raw4' : 'raw6', true);
+      this.#add({ ...socket, ...facts }, [socket.fd], kind, family === 4 ? 'raw4' : 'raw6', true);
     }
     this.#send.set(`raw/${family}`, { slot, slots: 1 });
   }
 
   #add(
     socket: Omit<UnderlaySocket, 'slot'>,
-    fd: number,
+    fds: readonly number[],
     kind: number,
     socketKind: SocketKind,
     receive: boolean,
@@ -212,6 +223,6 @@ export class UnderlaySockets {
     const index = slot - FIRST_SOCKET_SLOT;
     this.#memory.view.setUint8(CONTROL_SOCKET_KINDS + index, kind);
     this.#memory.view.setUint16(CONTROL_SOCKET_PORTS + index * 2, port, true);
-    this.#pending.push({ slot, fd, kind: socketKind, receive });
+    this.#pending.push({ slot, fds, kind: socketKind, receive });
   }
 }

@@ -68,6 +68,8 @@ interface SocketOptions {
 export interface UdpOptions extends SocketOptions {
   /** 0 lets the kernel choose. */
   readonly port: number;
+  /** Several sockets of this user may have address and port; the kernel spreads flows over them (SO_REUSEPORT). */
+  readonly reusePort?: boolean | undefined;
   /** Receive merged datagrams (UDP_GRO). */
   readonly gro?: boolean | undefined;
   /** Send UDP checksums, true by default; `UDP_SEGMENT` needs them. */
