@@ -24,9 +24,10 @@
 namespace overweft::cni {
 namespace {
 
-/// HTTP status of "run the delegate and ask again with its outcome".
-constexpr int kAccepted = 202;
+/// HTTP statuses: done; run the delegate and ask again with its outcome; failed, as the body says.
 constexpr int kOk = 200;
+constexpr int kAccepted = 202;
+constexpr int kFailed = 422;
 
 int fail(const std::string& output) {
   print(output);
@@ -73,6 +74,10 @@ std::string delegateJson(const Outcome& outcome) {
 }
 
 int finish(const Answer& answer) {
+  if (answer.status != kOk && answer.status != kFailed) {
+    throw PluginError{Code::Internal, "the overweft daemon answers " + std::to_string(answer.status),
+                      answer.body};
+  }
   print(answer.body);
   return answer.status == kOk ? 0 : 1;
 }

@@ -1,5 +1,6 @@
 // The plugin where no daemon runs: what it says of itself, of the call, and of the missing daemon.
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';
 import { callPlugin, container, plugin } from '../support/cni.ts';
@@ -126,6 +127,24 @@ describe('CNI plugin without a daemon', () => {
     const nowhere = { ...config(), socket: `${directory}/none/overweft.sock` };
     expect((await callPlugin('DEL', nowhere, container('gone'))).status).toBe(0);
     expect(existsSync(`${directory}/none`)).toBe(false);
+  });
+
+  it.each([
+    ['404 Not Found\r\n\r\n{"error":"no such resource"}', 999, '{"error":"no such resource"}'],
+    ['200 OK', 11, 'the answer is cut short'],
+  ])('CNI 1: makes an error object of the answer %j', async (answer, code, details) => {
+    const socket = `${directory}/foreign.sock`;
+    const server = createServer((peer) => peer.once('data', () => peer.end(`HTTP/1.1 ${answer}`)));
+    await new Promise<void>((resolve) => server.listen(socket, resolve));
+    try {
+      const { status, json } = await callPlugin('ADD', { ...config(), socket }, container('none'));
+      expect({ status, json }).toMatchObject({
+        status: 1,
+        json: { code, details: expect.stringContaining(details) },
+      });
+    } finally {
+      server.close();
+    }
   });
 
   it('answers fifty calls at once in a fraction of a second', async () => {
