@@ -1,10 +1,12 @@
 /**
- * Connections: eight ways a bucket, tags apart from entries.
+ * Connections: two buckets of eight ways each, tags apart from entries.
  *
  *     hash ──► bucket ──► tags │t₀│t₁│ … │t₇│   one 32-byte load pair and a compare
- *                                  │
- *                                  ▼
- *                         entry of 128 bytes    only where the tag matches
+ *       │                          │
+ *       │                          ▼
+ *       │                 entry of 128 bytes    only where the tag matches
+ *       └────► second bucket, where the first has not got it: so that those which must
+ *              stay fill the table nearly to its end before two of them want one place
  *
  * A packet's hash is the same for both directions, so either finds the one entry. Bounded:
  * a full bucket gives up an entry that has expired, then the oldest that is not established
@@ -126,6 +128,11 @@ function bucketOf(hash: u32, mask: u32): u32 {
   return (hash >> 7) & mask;
 }
 
+/** The other bucket; the same one where there is one alone. */
+function secondOf(bucket: u32, hash: u32, mask: u32): u32 {
+  return (bucket ^ ((hash * 0x9e3779b1) >> 12) ^ 1) & mask;
+}
+
 function tagsOf(bucket: u32): usize {
   return flows + FLOWS_HEADER_SIZE + bucket * FLOW_TAGS_SIZE;
 }
@@ -141,6 +148,11 @@ function entriesOf(bucket: u32, mask: u32): usize {
 export function flowFind(packet: Packet): usize {
   const mask = load<u32>(flows, FLOWS_MASK);
   const bucket = bucketOf(packet.hash(), mask);
+  const entry = findIn(packet, bucket, mask);
+  return entry !== 0 ? entry : findIn(packet, secondOf(bucket, packet.hash(), mask), mask);
+}
+
+function findIn(packet: Packet, bucket: u32, mask: u32): usize {
   const tags = tagsOf(bucket);
   const wanted = i32x4.splat(tagOf(packet.hash()));
   let hits =
@@ -196,34 +208,67 @@ function worth(entry: usize): u64 {
   return idle > <u64>RESPITE ? ((<u64>1) << 32) + idle : 0;
 }
 
+/** Value of an entry that nothing is in. */
+const FREE: u64 = u64.MAX_VALUE;
+
+/** Way of a bucket that is given up most gladly: its tag, 0 where all must stay. Sets `bestWorth` and `freeWays`. */
+function bestOf(bucket: u32, mask: u32): usize {
+  const tags = tagsOf(bucket);
+  const entries = entriesOf(bucket, mask);
+  let chosen: usize = 0;
+  bestWorth = 0;
+  freeWays = 0;
+  for (let way: u32 = 0; way < FLOW_WAYS; way++) {
+    const at = tags + (way << 2);
+    const taken = load<u32>(at);
+    if (taken === FLOW_TAG_BUSY) continue;
+    const score: u64 = taken === 0 ? FREE : worth(entries + way * FLOW_SIZE);
+    if (taken === 0) freeWays++;
+    if (score > bestWorth) {
+      bestWorth = score;
+      chosen = at;
+    }
+  }
+  return chosen;
+}
+let bestWorth: u64 = 0;
+let freeWays: u32 = 0;
+
+/** Entry whose tag stands at `at`. */
+function entryOf(at: usize, mask: u32): usize {
+  const first = flows + FLOWS_HEADER_SIZE;
+  return first + (mask + 1) * FLOW_TAGS_SIZE + ((at - first) >> 2) * FLOW_SIZE;
+}
+
+/** Where the tag of an entry stands. */
+function tagAt(entry: usize, mask: u32): usize {
+  const first = flows + FLOWS_HEADER_SIZE;
+  return first + (((entry - first - (mask + 1) * FLOW_TAGS_SIZE) / FLOW_SIZE) << 2);
+}
+
 /**
  * Takes an entry for a parsed packet. Nobody finds it before flowPublish.
- * @returns 0 where every entry of the bucket must stay
+ * @returns 0 where every entry of both buckets must stay
  */
 export function flowClaim(packet: Packet): usize {
   const mask = load<u32>(flows, FLOWS_MASK);
-  const bucket = bucketOf(packet.hash(), mask);
-  const tags = tagsOf(bucket);
-  const entries = entriesOf(bucket, mask);
+  const first = bucketOf(packet.hash(), mask);
+  const second = secondOf(first, packet.hash(), mask);
   for (let attempt: u32 = 0; attempt < FLOW_WAYS; attempt++) {
-    let chosen: usize = 0;
-    let best: u64 = 0;
-    for (let way: u32 = 0; way < FLOW_WAYS; way++) {
-      const at = tags + (way << 2);
-      const taken = load<u32>(at);
-      if (taken === FLOW_TAG_BUSY) continue;
-      const score: u64 = taken === 0 ? u64.MAX_VALUE : worth(entries + way * FLOW_SIZE);
-      if (score > best) {
-        best = score;
-        chosen = at;
-      }
+    let chosen = bestOf(first, mask);
+    // The first bucket costs one look-up less, the emptier one keeps room for those that cannot go elsewhere.
+    if (freeWays <= FLOW_WAYS / 2) {
+      const worthOfFirst = bestWorth;
+      const freeInFirst = freeWays;
+      const other = bestOf(second, mask);
+      if (bestWorth > worthOfFirst || freeWays > freeInFirst) chosen = other;
     }
     if (chosen === 0) break;
     const before = load<u32>(chosen);
     // Another worker may want the same one.
     if (before === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) continue;
     if (before !== 0) countStat(STAT_FLOWS_EVICTED, 1);
-    return entries + ((chosen - tags) >> 2) * FLOW_SIZE;
+    return entryOf(chosen, mask);
   }
   countStat(STAT_FLOWS_REFUSED, 1);
   return 0;
@@ -231,16 +276,14 @@ export function flowClaim(packet: Packet): usize {
 
 /**
  * Lets a claimed entry be found. Where another worker has made one for the other direction
- * meanwhile, the lower stays: each publishes before it looks, so at least one of the two sees both.
+ * meanwhile, the one that is found first stays: each publishes before it looks, so at least one
+ * of the two sees both.
  * @returns the packet's FLOW; DIRECTION is set, too
  */
 export function flowPublish(entry: usize, packet: Packet): usize {
   const mask = load<u32>(flows, FLOWS_MASK);
-  const bucket = bucketOf(packet.hash(), mask);
-  const tags = tagsOf(bucket);
-  const entries = entriesOf(bucket, mask);
   const tag = tagOf(packet.hash());
-  const own = tags + (((entry - entries) / FLOW_SIZE) << 2);
+  const own = tagAt(entry, mask);
   atomic.store<u32>(own, tag);
   countStat(STAT_FLOWS_CREATED, 1);
   const flow = flowFind(packet);
@@ -248,14 +291,22 @@ export function flowPublish(entry: usize, packet: Packet): usize {
     atomic.cmpxchg<u32>(own, tag, 0);
     return flow;
   }
-  for (let at = own + 4; at < tags + FLOW_TAGS_SIZE; at += 4) {
-    if (atomic.load<u32>(at) !== tag) continue;
-    const twin = entries + ((at - tags) >> 2) * FLOW_SIZE;
-    if (isForward(twin, packet) || isReverse(twin, packet)) atomic.cmpxchg<u32>(at, tag, 0);
-  }
+  const bucket = bucketOf(packet.hash(), mask);
+  releaseTwins(tagsOf(bucket), own, packet, mask);
+  releaseTwins(tagsOf(secondOf(bucket, packet.hash(), mask)), own, packet, mask);
   packet.setFlow(entry);
   packet.setDirection(DIRECTION_FORWARD);
   return entry;
+}
+
+/** Frees the bucket's entries of the packet's flow but the one whose tag is `own`. */
+function releaseTwins(tags: usize, own: usize, packet: Packet, mask: u32): void {
+  const tag = tagOf(packet.hash());
+  for (let at = tags; at < tags + FLOW_TAGS_SIZE; at += 4) {
+    if (at === own || atomic.load<u32>(at) !== tag) continue;
+    const twin = entryOf(at, mask);
+    if (isForward(twin, packet) || isReverse(twin, packet)) atomic.cmpxchg<u32>(at, tag, 0);
+  }
 }
 
 /** Whether the packet goes from the flow's originator to its responder. */

@@ -5,9 +5,8 @@
 #include <emmintrin.h>
 #endif
 
-static inline struct flow* flow_find(const struct worker* w, struct packet* p) {
-  const uint32_t mask = *(const uint32_t*)at(w, w->flows + FLOWS_MASK);
-  const uint32_t bucket = (p->hash >> 7) & mask;
+static inline struct flow* flow_find_in(const struct worker* w, struct packet* p, uint32_t bucket,
+                                        uint32_t mask) {
   const uint32_t* tags = at(w, w->flows + FLOWS_HEADER_SIZE + bucket * FLOW_TAGS_SIZE);
   struct flow* entries =
       (struct flow*)at(w, w->flows + FLOWS_HEADER_SIZE + (mask + 1) * FLOW_TAGS_SIZE) + bucket * FLOW_WAYS;
@@ -37,6 +36,13 @@ static inline struct flow* flow_find(const struct worker* w, struct packet* p) {
     }
   }
   return NULL;
+}
+
+static inline struct flow* flow_find(const struct worker* w, struct packet* p) {
+  const uint32_t mask = *(const uint32_t*)at(w, w->flows + FLOWS_MASK);
+  const uint32_t bucket = (p->hash >> 7) & mask;
+  struct flow* flow = flow_find_in(w, p, bucket, mask);
+  return flow ? flow : flow_find_in(w, p, (bucket ^ ((p->hash * 0x9e3779b1) >> 12) ^ 1) & mask, mask);
 }
 
 static inline bool is_expired(const struct worker* w, const struct flow* flow) {
