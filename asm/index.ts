@@ -18,6 +18,7 @@ export {
   tablesBegin,
   tunnelRow,
 } from './table/snapshot';
+export { sweep } from './table/sweep';
 export { settle } from './transmit/settle';
 export { sum, sumReference, updated16, updated32 } from './wire/checksum';
 export { workerInit } from './worker';

@@ -10,6 +10,7 @@ import {
   CONTROL_AREA_B,
   CONTROL_CLOCK,
   CONTROL_EPOCH,
+  CONTROL_EVENTS,
   CONTROL_FLOWS,
   CONTROL_MAX_BATCH,
   CONTROL_OFFLOADS,
@@ -37,6 +38,8 @@ export let flows: usize = 0;
 export let offloads: u32 = 0;
 /** Most datagrams in one message. */
 export let maxBatch: u32 = 0;
+/** Whether events of connections are wanted. */
+export let isLogging: bool = false;
 /** Seed of flow hashes. */
 export let seed: u32 = 0;
 let headers: usize = 0;
@@ -63,6 +66,7 @@ export function burstBegin(): bool {
   flows = <usize>load<u32>(CONTROL_FLOWS);
   offloads = load<u32>(CONTROL_OFFLOADS);
   seed = load<u32>(CONTROL_SEED);
+  isLogging = load<u32>(CONTROL_EVENTS) !== 0;
   const batch = load<u32>(CONTROL_MAX_BATCH);
   maxBatch = batch === 0 ? DEFAULT_BATCH : batch;
   headers = base + WORKER_HEADERS;

@@ -108,6 +108,8 @@ export const FLOW_IS_RESET: u32 = 6;
 export const FLOW_FLAG_FROM_NODE: u32 = 0x1;
 /** TCP, SCTP: taken up in the middle. */
 export const FLOW_FLAG_PICKED_UP: u32 = 0x2;
+/** The flow log has been told of its end. */
+export const FLOW_FLAG_TOLD: u32 = 0x4;
 
 /** What was sent is known. */
 export const FLOW_MARK_SPOKEN: u32 = 0x1;

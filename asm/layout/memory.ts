@@ -55,6 +55,9 @@ export const CONTROL_OFFLOADS: u32 = 0x1024;
 export const CONTROL_MAX_BATCH: u32 = 0x1028;
 export const DEFAULT_BATCH: u32 = 64;
 
+/** u32: not 0: workers write events of connections (asm/layout/events.ts). */
+export const CONTROL_EVENTS: u32 = 0x102c;
+
 /** One u8 a socket slot: SOCKET_* kind of what arrives there. */
 export const CONTROL_SOCKET_KINDS: u32 = 0x1400;
 /** Socket slots in all. */
@@ -84,6 +87,10 @@ export const WORKER_EPOCH: u32 = 0x0;
 export const WORKER_TX_COUNT: u32 = 0x4;
 /** u32: gather entries in use by them. */
 export const WORKER_IOV_COUNT: u32 = 0x8;
+/** u32, atomic: events that the worker has written, and */
+export const WORKER_EVENT_HEAD: u32 = 0x40;
+/** u32, atomic: those of them that the control thread has read; it alone writes here. */
+export const WORKER_EVENT_TAIL: u32 = 0x80;
 
 /** u64 × MAX_VERDICTS, indexed by Verdict. */
 export const WORKER_VERDICTS: u32 = 0x1000;
@@ -123,6 +130,10 @@ export const WORKER_FRAME_ARENA_END: u32 = 0x4c0000;
 /** Datagrams read from sockets, DATAGRAM_STRIDE apart. */
 export const WORKER_DATAGRAM_ARENA: u32 = 0x500000;
 export const WORKER_DATAGRAM_ARENA_END: u32 = 0x640000;
+/** Events of connections: EVENT_SIZE each. */
+export const WORKER_EVENTS: u32 = 0x640000;
+/** Flows whose packets were denied: DENIAL_SIZE each. */
+export const WORKER_DENIALS: u32 = 0x700000;
 /** u64 × MAX_DECISIONS: packets dropped under each policy decision. */
 export const WORKER_DECISION_COUNTERS: u32 = 0x800000;
 

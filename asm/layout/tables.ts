@@ -298,4 +298,6 @@ export const STAT_MESSAGES_LOST: u32 = 13;
 export const STAT_FLOWS_REFUSED: u32 = 14;
 /** Superframes that the node's kernel was given to split. */
 export const STAT_INJECTED: u32 = 20;
+/** Events of the flow log that found the ring full. */
+export const STAT_EVENTS_LOST: u32 = 15;
 export const STAT_COUNT: u32 = 32;

@@ -4,7 +4,9 @@ import { PACKET_SIZE } from '../layout/packet';
 import { PORT_DROPS, TUNNEL_DROPS } from '../layout/tables';
 import { Packet } from '../packet';
 import { countDecision, countPortOne, countTunnelOne, countVerdict } from '../table/counters';
+import { eventDenied } from '../table/events';
 import { Verdict } from '../verdict';
+import { isLogging } from '../worker';
 
 /** Counts the fates of the rows from `first` up to `end`. */
 export function account(first: usize, end: usize): void {
@@ -23,5 +25,11 @@ function accountOther(packet: Packet): void {
   if (verdict === Verdict.Consumed) return;
   if (packet.tunnel() === NO_TUNNEL) countPortOne(packet.slot(), PORT_DROPS, 1);
   else countTunnelOne(packet.tunnel(), TUNNEL_DROPS, 1);
-  if (verdict === Verdict.PolicyEgress || verdict === Verdict.PolicyIngress) countDecision(packet.decision());
+  const isPolicy = verdict === Verdict.PolicyEgress || verdict === Verdict.PolicyIngress;
+  if (isPolicy) countDecision(packet.decision());
+  if (
+    isLogging &&
+    (isPolicy || verdict === Verdict.ConnectionInvalid || verdict === Verdict.ConnectionTableFull)
+  )
+    eventDenied(packet);
 }

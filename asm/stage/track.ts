@@ -29,13 +29,14 @@ import { PACKET_IS_ALONE, PACKET_IS_FRAGMENT, PACKET_IS_LATER_FRAGMENT } from '.
 import { STAT_FLOW_HITS } from '../layout/tables';
 import { Packet } from '../packet';
 import { countStat } from '../table/counters';
+import { eventClosed, eventOpened } from '../table/events';
 import { firstFragmentFind, firstFragmentPut } from '../table/first-fragment';
 import { flowClaim, flowFind, flowPublish, flowStart, isExpired, isForward } from '../table/flow';
 import { Verdict } from '../verdict';
 import { ICMP_ECHO, ICMPV6_ECHO, Icmp } from '../wire/icmp';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP } from '../wire/protocol';
 import { TCP_LEN } from '../wire/tcp';
-import { epoch, now } from '../worker';
+import { epoch, isLogging, now } from '../worker';
 import { hashFlow, isEcho } from './parse';
 import { isSctpInit, isSctpMiddle, isSctpPossible, sctpSeen, sctpStart } from './track-sctp';
 import { isFromClient, isTcpMiddle, isTcpPossible, isTcpSyn, tcpSeen, tcpStart } from './track-tcp';
@@ -131,19 +132,26 @@ function mayRestart(flow: usize, packet: Packet): bool {
  */
 export function trackDecided(packet: Packet, cell: u32): bool {
   let flow = packet.flow();
+  let isNew: bool = false;
   if (packet.has(PACKET_IS_ALONE)) {
     if (!mayRestart(flow, packet)) {
       packet.setFlow(0);
       return true;
     }
+    const hasExpired = isExpired(flow);
+    isNew = hasExpired || <u32>load<u8>(flow, FLOW_STATE) !== FLOW_IS_NEW;
+    if (isNew && isLogging) eventClosed(flow, hasExpired);
     start(flow, packet);
   } else if (flow === 0) {
     if (!mayOpen(packet)) return true;
     flow = flowClaim(packet);
     if (flow === 0) return false;
     start(flow, packet);
-    flow = flowPublish(flow, packet);
+    const published = flowPublish(flow, packet);
+    isNew = published === flow;
+    flow = published;
   }
+  if (isNew && isLogging) eventOpened(flow, cell);
   const stamp = (<u64>(epoch ^ packet.hash())) << 32;
   store<u64>(flow, stamp | cell, FLOW_JUDGED);
   store<u64>(

@@ -51,8 +51,9 @@ import { STAT_FLOWS_CREATED, STAT_FLOWS_EVICTED, STAT_FLOWS_REFUSED } from '../l
 import { Packet } from '../packet';
 import { copyAddress, isSameAddress } from '../wire/address';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
-import { flows, now } from '../worker';
+import { flows, isLogging, now } from '../worker';
 import { countStat } from './counters';
+import { eventClosed } from './events';
 
 // Milliseconds without a packet after which an entry may go: the defaults of Linux' conntrack.
 const SHORTEST_TIMEOUT: u32 = 10_000;
@@ -267,8 +268,12 @@ export function flowClaim(packet: Packet): usize {
     const before = load<u32>(chosen);
     // Another worker may want the same one.
     if (before === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) continue;
-    if (before !== 0) countStat(STAT_FLOWS_EVICTED, 1);
-    return entryOf(chosen, mask);
+    const entry = entryOf(chosen, mask);
+    if (before !== 0) {
+      countStat(STAT_FLOWS_EVICTED, 1);
+      if (isLogging) eventClosed(entry, isExpired(entry));
+    }
+    return entry;
   }
   countStat(STAT_FLOWS_REFUSED, 1);
   return 0;

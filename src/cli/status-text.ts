@@ -61,6 +61,8 @@ function nodeRows({
   epoch,
   flows,
   polling,
+  flowLog,
+  counters,
   probes,
   capabilities,
 }: Status): string[][] {
@@ -70,6 +72,14 @@ function nodeRows({
     ['epoch', `${epoch}`],
     ['flows', `${flows.used} of ${flows.capacity}${flows.kept ? ', taken up from the daemon before' : ''}`],
     ['polling', polling.spin === 0 ? 'sleeps at once' : `spins for up to ${polling.spin} µs under load`],
+    ...(flowLog
+      ? [
+          [
+            'flow log',
+            `${flowLog.file}, ${(counters.events['events-lost'] ?? 0) + flowLog.unwritten} events lost`,
+          ],
+        ]
+      : []),
     ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
     ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
   ];

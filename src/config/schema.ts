@@ -163,6 +163,8 @@ export const configSchema = z.strictObject({
   api: z.strictObject({ socket: pathField.optional() }).prefault({}),
   /** Additional TCP listener for /metrics. */
   metrics: z.strictObject({ address: addressField, port: portField.default(9464) }).optional(),
+  /** Connections as JSON lines. */
+  flowLog: z.strictObject({ file: pathField }).optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),
 });
 

@@ -27,6 +27,12 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   const events = gauge('events_total', 'What is no fate of a received frame.', ['event']);
   for (const [event, count] of Object.entries(counters.events)) events.set({ event }, count);
 
+  if (status.flowLog) {
+    gauge('flow_log_unwritten_total', 'Events of the flow log that its file did not take.').set(
+      status.flowLog.unwritten,
+    );
+  }
+
   const decisions = gauge(
     'policy_dropped_total',
     'Packets dropped by a rule of a policy, or by default deny of the policies that isolate.',

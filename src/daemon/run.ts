@@ -27,6 +27,7 @@ import { RawSocket } from '../phy/raw.ts';
 import { version } from '../version.ts';
 import { Api } from './api.ts';
 import { Controller } from './controller.ts';
+import { FlowLog } from './flow-log.ts';
 import { Injection } from './injection.ts';
 import { Liveness } from './liveness.ts';
 import { metricsOf } from './metrics.ts';
@@ -163,6 +164,17 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   const isWanted = offloads.tunnelGso.used;
   const injection = new Injection({ addon, pool, config, controller, sockets, log, isWanted });
 
+  const flowLog =
+    config.flowLog &&
+    new FlowLog({
+      node: config.node,
+      workers: config.workers,
+      file: config.flowLog.file,
+      memory,
+      controller,
+      log,
+    });
+
   const status = () =>
     statusOf({
       version: version(),
@@ -177,6 +189,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       offloads,
       flowsKept,
       flowsUsed: () => wasm.flowsCount(),
+      flowLog,
       probeFault: probeFault(),
       controlCapabilities: addon.capabilities(),
       store: () => store.state,
@@ -248,6 +261,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       await api.close();
       await store.stop();
       await pool.stop();
+      await flowLog?.stop();
       rmSync(socket, { force: true });
       rmSync(pidFile, { force: true });
     },

@@ -22,6 +22,7 @@ import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { Controller } from './controller.ts';
+import type { FlowLog } from './flow-log.ts';
 import type { Injection, InjectionState } from './injection.ts';
 import type { Liveness, PeerLiveness } from './liveness.ts';
 import { nodeTapMac, nodeTaps } from './node-ports.ts';
@@ -100,6 +101,8 @@ export interface Status {
     /** The flow file of a predecessor was taken up. */
     readonly kept: boolean;
   };
+  /** Null: off. Events that found a ring full are counters.events.events-lost. */
+  readonly flowLog: { readonly file: string; readonly unwritten: number } | null;
   readonly counters: Statistics;
   readonly decisions: readonly (Decision & { readonly dropped: number })[];
   readonly offloads: Readonly<Record<OffloadName, { readonly used: boolean; readonly reason: string }>>;
@@ -126,6 +129,7 @@ export interface StatusParts {
   readonly offloads: Offloads;
   readonly flowsKept: boolean;
   readonly flowsUsed: () => number;
+  readonly flowLog: FlowLog | undefined;
   readonly probeFault: string | undefined;
   readonly controlCapabilities: bigint;
   readonly store: () => StoreState;
@@ -152,6 +156,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     sockets: parts.sockets.list,
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
+    flowLog: parts.flowLog ? { file: parts.flowLog.file, unwritten: parts.flowLog.unwritten } : null,
     counters,
     decisions: [...controller.decisions].map(([number, decision]) => ({
       ...decision,

@@ -1,6 +1,7 @@
 // The hot loop: receive a burst, let the data path decide, transmit what it decided.
 import {
   CONTROL_CLOCK,
+  CONTROL_EVENTS,
   CONTROL_STOP,
   DATAGRAM_HEADROOM,
   DATAGRAM_STRIDE,
@@ -20,6 +21,7 @@ import {
   WORKER_TX_MESSAGES,
 } from '../../asm/layout/memory.ts';
 import { type Addon, SLOT_FAILED, SOCKET_READY, TAP_READY, WOKEN } from '../phy/addon.ts';
+import { clock } from './clock.ts';
 import { type Memory, workerBase } from './memory.ts';
 import type { WorkerExports } from './module.ts';
 
@@ -55,6 +57,7 @@ export function runLoop(
     Atomics.store(words, (base + WORKER_EPOCH) / 4, 0);
     const ready = addon.wait(SLEEP_MS);
     words[CONTROL_CLOCK / 4] = clock();
+    if (index === 0 && words[CONTROL_EVENTS / 4] !== 0) dataPath.sweep();
 
     if (ready & TAP_READY) {
       const frames = addon.receiveFrames(
@@ -82,12 +85,4 @@ export function runLoop(
     if (ready & SLOT_FAILED) duties.failures();
   }
   Atomics.store(words, (base + WORKER_EPOCH) / 4, 0);
-}
-
-const [seconds, nanoseconds] = process.hrtime();
-const bootMs = seconds * 1000 + nanoseconds / 1e6 - performance.now();
-
-/** Milliseconds of CLOCK_MONOTONIC in 32 bits: goes on over a restart, as the flows' times must. */
-function clock(): number {
-  return (bootMs + performance.now()) % 2 ** 32;
 }

@@ -46,6 +46,8 @@ export interface WorkerExports {
   egress(frames: number): number;
   /** Handles received datagrams; returns the number of messages to transmit. */
   ingress(datagrams: number): number;
+  /** Tells the flow log of connections that have fallen silent; called often, by one worker. */
+  sweep(): void;
   /** Turns refused messages into drops. */
   settle(messages: number): void;
 }
