@@ -68,7 +68,7 @@ const streams = underlayOffloads.toReversed().flatMap((offloads) =>
           ],
           measure: bulkStream,
           window: 400,
-          quick: first,
+          quick: first && offloads !== 'nic',
         };
       }),
     ),
@@ -168,3 +168,8 @@ const latencies = (
 );
 
 export const cases: readonly Case[] = [...streams, ...datagrams, sameNode, ...latencies];
+
+/** Those that matter most, beside the kernel alone. */
+export const quickCases: readonly Case[] = cases
+  .filter(({ quick }) => quick)
+  .map((one) => ({ ...one, peers: one.peers.filter(isKernel) }));

@@ -1,6 +1,7 @@
 /**
  * One run of the bench: a lab for each setting, everybody in it at once, and each case measured in rounds, everybody in turn.
  */
+import { logTail } from '../lab/daemon.ts';
 import { takeDown } from '../lab/down.ts';
 import { LabError } from '../lab/outcome.ts';
 import type { LabDescription } from '../lab/state.ts';
@@ -76,7 +77,7 @@ export async function runBench(
     const wanted = new Set(group.cases.flatMap((one) => one.peers).filter((name) => !missing.has(name)));
     const paths = await connect([...wanted], setting, stack.use(ground()), missing);
     for (const one of group.cases) {
-      const rounds = { pairs: options.pairs, watcher, stop, missing };
+      const rounds = { lab, pairs: options.pairs, watcher, stop, missing };
       taken.push(await measure(one, { ...overweft(lab, one.way), ...paths }, rounds));
     }
   }
@@ -128,13 +129,18 @@ async function connect(
 }
 
 interface Rounds {
+  readonly lab: LabDescription;
   readonly pairs: number;
   readonly watcher: Watcher;
   readonly stop: AbortSignal;
   readonly missing: Map<PeerName, string>;
 }
 
-async function measure(one: Case, paths: Paths, { pairs, watcher, stop, missing }: Rounds): Promise<Taken> {
+async function measure(
+  one: Case,
+  paths: Paths,
+  { lab, pairs, watcher, stop, missing }: Rounds,
+): Promise<Taken> {
   const names: ContestantName[] = [
     'overweft',
     ...one.peers.filter((name) => paths[name] && !missing.has(name)),
@@ -148,8 +154,10 @@ async function measure(one: Case, paths: Paths, { pairs, watcher, stop, missing 
       try {
         values.get(name)?.push(await one.measure(paths[name] as Path, one.window));
       } catch (error) {
-        if (name === 'overweft') throw new LabError(`${one.name}: ${(error as Error).message}`);
-        missing.set(name, `${one.name}: ${(error as Error).message}`);
+        const reason = `${one.name}: ${(error as Error).message}`;
+        if (name === 'overweft')
+          throw new LabError([reason, ...lab.nodes.map((node) => logTail(node))].join('\n'));
+        missing.set(name, reason);
         values.delete(name);
       }
     }
