@@ -50,7 +50,7 @@ const startPatienceMs = 15_000;
 
 /** Returns when the daemon's first tables are live. */
 export async function daemonReady(daemon: Daemon): Promise<void> {
-  const deadline = Date.now() + startPatienceMs;
+  const deadline = performance.now() + startPatienceMs;
   let missing = 'its socket does not answer';
   for (;;) {
     const ended = daemon.ended();
@@ -62,7 +62,7 @@ export async function daemonReady(daemon: Daemon): Promise<void> {
     } catch {
       // The socket is not there yet.
     }
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       throw new LabError(
         `the daemon of ${daemon.name} is not ready after ${startPatienceMs / 1000} s: ${missing}`,
       );

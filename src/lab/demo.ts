@@ -129,8 +129,8 @@ async function mustAnswer(client: Traffic, connection: number): Promise<number> 
 /** New policies take effect within moments of the file's appearance. */
 async function untilRefused(client: Traffic, address: string, port: number): Promise<string> {
   const patienceMs = 5000;
-  const deadline = Date.now() + patienceMs;
-  while (Date.now() < deadline) {
+  const deadline = performance.now() + patienceMs;
+  while (performance.now() < deadline) {
     const { connected, error, ms } = await client.connect({ address, port, timeoutMs: 700 });
     if (!connected)
       return error === 'timeout' ? `no connection (${ms.toFixed(0)} ms without an answer)` : `${error}`;

@@ -101,9 +101,9 @@ export async function endProcesses(find: () => number[]): Promise<void> {
     ['SIGTERM', patienceMs],
     ['SIGKILL', goneMs],
   ] as const) {
-    const deadline = Date.now() + waitMs;
+    const deadline = performance.now() + waitMs;
     for (const pid of find()) kill(pid, signal);
-    while (Date.now() < deadline) {
+    while (performance.now() < deadline) {
       if (find().length === 0) return;
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
