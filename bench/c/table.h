@@ -33,18 +33,34 @@ static inline bool is_mapped(const struct address* a) {
   return a->low == 0 && (uint32_t)a->high == 0xffff0000;
 }
 
+static inline uint32_t agreeing_bytes(const struct address* key, const struct address* a) {
+  const uint64_t low = a->low ^ key->low, high = a->high ^ key->high;
+  return (low ? __builtin_ctzll(low) : high ? 64 + __builtin_ctzll(high) : 128) >> 3;
+}
+
+static inline bool is_within(const struct address* key, uint32_t bits, const struct address* a) {
+  const uint32_t agreeing = agreeing_bytes(key, a), whole = bits >> 3;
+  if (agreeing != whole) return agreeing > whole;
+  return (((const uint8_t*)key)[whole] ^ ((const uint8_t*)a)[whole]) >> (8 - (bits & 7)) == 0;
+}
+
+static inline uint32_t bucket_find(const struct trie_bucket* bucket, const struct address* a) {
+  for (int i = 0; i < 2; i++)
+    if (is_within(&bucket->keys[i], bucket->bits[i], a)) return bucket->values[i];
+  return bucket->around;
+}
+
 static inline uint32_t prefix_find(const struct worker* w, uint32_t trie, const struct address* a) {
   if (trie == 0) return TRIE_NOTHING;
   for (const struct trie_node* node = at(w, trie);;) {
-    const uint64_t low = a->low ^ node->key.low, high = a->high ^ node->key.high;
-    const uint32_t agreeing = (low ? __builtin_ctzll(low) : high ? 64 + __builtin_ctzll(high) : 128) >> 3;
-    if (agreeing < node->at) return node->outside;
+    if (agreeing_bytes(&node->key, a) < node->at) return node->outside;
     const uint32_t slot = ((const uint8_t*)a)[node->at], word = slot >> 6;
     const uint64_t bit = 1ull << (slot & 63), children = node->slots[word].children;
     if (!(children & bit)) {
       const uint64_t begun = node->slots[word].leaves & (bit | (bit - 1));
       const uint32_t leaf = node->leaves_before[word] + __builtin_popcountll(begun) - 1;
-      return ((const uint32_t*)at(w, trie + node->leaves))[leaf];
+      const uint32_t found = ((const uint32_t*)at(w, trie + node->leaves))[leaf];
+      return found & TRIE_IS_BUCKET ? bucket_find(at(w, trie + (found & ~TRIE_IS_BUCKET)), a) : found;
     }
     const uint32_t child = node->children_before[word] + __builtin_popcountll(children & (bit - 1));
     node = (const struct trie_node*)at(w, trie + node->children) + child;

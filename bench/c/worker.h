@@ -123,6 +123,12 @@ struct trie_node {
 _Static_assert(sizeof(struct trie_node) == TRIE_NODE_SIZE, "trie_node");
 _Static_assert(offsetof(struct trie_node, slots) == TRIE_SLOTS, "trie_node.slots");
 
+struct trie_bucket {
+  struct address keys[2];
+  uint32_t bits[2], values[2], around, zero[3];
+};
+_Static_assert(sizeof(struct trie_bucket) == TRIE_BUCKET_SIZE, "trie_bucket");
+
 struct peer {
   struct address address;
   uint16_t tunnels[3], used;

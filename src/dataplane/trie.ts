@@ -1,11 +1,20 @@
 // From prefixes to the bytes of a trie (asm/layout/trie.ts draws it). Pure.
 import {
   TRIE_AT,
+  TRIE_BUCKET_AROUND,
+  TRIE_BUCKET_BITS,
+  TRIE_BUCKET_KEYS,
+  TRIE_BUCKET_PREFIXES,
+  TRIE_BUCKET_SIZE,
+  TRIE_BUCKET_VALUES,
+  TRIE_BYTES_PER_PREFIX,
   TRIE_CHILDREN,
   TRIE_CHILDREN_BEFORE,
+  TRIE_IS_BUCKET,
   TRIE_KEY,
   TRIE_LEAVES,
   TRIE_LEAVES_BEFORE,
+  TRIE_NO_BITS,
   TRIE_NODE_SIZE,
   TRIE_NOTHING,
   TRIE_OUTSIDE,
@@ -22,6 +31,7 @@ export interface TrieEntry {
 
 const BYTE_BITS = 8;
 const SLOTS = 256;
+const WORD = 4;
 
 /** The trie of these prefixes, of one family; of equal ones the last counts. No bytes where there are none. */
 export function trieOf(entries: readonly TrieEntry[]): Uint8Array {
@@ -61,25 +71,30 @@ class Builder {
   readonly #entries: readonly TrieEntry[];
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  /** Values, and numbers of buckets. */
   readonly #leaves: number[] = [];
+  readonly #buckets: Below[] = [];
   #nodes = 0;
 
   constructor(entries: readonly TrieEntry[]) {
     this.#entries = entries;
-    this.#bytes = new Uint8Array(2 * entries.length * TRIE_NODE_SIZE);
+    this.#bytes = new Uint8Array(entries.length * TRIE_BYTES_PER_PREFIX);
     this.#view = new DataView(this.#bytes.buffer);
   }
 
   build(): Uint8Array {
     this.#write(this.#add(1), { from: 0, to: this.#entries.length, at: 0, around: TRIE_NOTHING });
-    const nodes = this.#bytes.subarray(0, this.#nodes * TRIE_NODE_SIZE);
-    for (let node = 0; node < nodes.length; node += TRIE_NODE_SIZE)
-      this.#set(node + TRIE_LEAVES, this.#view.getUint32(node + TRIE_LEAVES, true) + nodes.length);
-    const leaves = new Uint8Array(Uint32Array.from(this.#leaves).buffer);
-    const trie = new Uint8Array(nodes.length + leaves.length);
-    trie.set(nodes);
-    trie.set(leaves, nodes.length);
-    return trie;
+    const bucketsAt = this.#nodes * TRIE_NODE_SIZE;
+    this.#buckets.forEach((below, i) => this.#writeBucket(bucketsAt + i * TRIE_BUCKET_SIZE, below));
+    const leavesAt = bucketsAt + this.#buckets.length * TRIE_BUCKET_SIZE;
+    for (let node = 0; node < bucketsAt; node += TRIE_NODE_SIZE)
+      this.#set(node + TRIE_LEAVES, this.#view.getUint32(node + TRIE_LEAVES, true) + leavesAt);
+    this.#leaves.forEach((leaf, i) => {
+      const number = leaf & ~TRIE_IS_BUCKET;
+      const value = leaf & TRIE_IS_BUCKET ? TRIE_IS_BUCKET | (bucketsAt + number * TRIE_BUCKET_SIZE) : leaf;
+      this.#set(leavesAt + i * WORD, value);
+    });
+    return this.#bytes.slice(0, leavesAt + this.#leaves.length * WORD);
   }
 
   /** @returns offset of the first of `count` new nodes */
@@ -94,8 +109,8 @@ class Builder {
     this.#bytes.set(this.#at(below.from).prefix.address.bytes, node + TRIE_KEY);
     this.#set(node + TRIE_AT, at);
     this.#set(node + TRIE_OUTSIDE, below.around);
-    const { values, children } = this.#divide(below, at);
-    this.#writeSlots(node, values, children);
+    const { leaves, children } = this.#divide(below, at);
+    this.#writeSlots(node, leaves, children);
     let child = this.#add(children.size);
     this.#set(node + TRIE_CHILDREN, child);
     for (const part of children.values()) {
@@ -116,50 +131,63 @@ class Builder {
     return decides;
   }
 
-  /** The value of each slot where prefixes end at or before it, and what lies below it, in order of the slots. */
-  #divide({ from, to, around }: Below, at: number): { values: Uint32Array; children: Map<number, Below> } {
-    const values = new Uint32Array(SLOTS).fill(around);
+  /** The leaf of each slot, and what needs a node below it, in order of the slots. */
+  #divide({ from, to, around }: Below, at: number): { leaves: Uint32Array; children: Map<number, Below> } {
+    const leaves = new Uint32Array(SLOTS).fill(around);
     const children = new Map<number, Below>();
     for (let i = from; i < to; ) {
       const { prefix, value } = this.#at(i);
       const slot = this.#byte(i, at);
       const left = (at + 1) * BYTE_BITS - prefix.bits;
       if (left >= 0) {
-        values.fill(value, slot, slot + 2 ** Math.min(left, BYTE_BITS));
+        leaves.fill(value, slot, slot + 2 ** Math.min(left, BYTE_BITS));
         i++;
         continue;
       }
       let end = i + 1;
       while (end < to && this.#byte(end, at) === slot) end++;
-      children.set(slot, { from: i, to: end, at: at + 1, around: values[slot] ?? around });
+      const below = { from: i, to: end, at: at + 1, around: leaves[slot] ?? around };
+      if (end - i > TRIE_BUCKET_PREFIXES) children.set(slot, below);
+      else leaves[slot] = TRIE_IS_BUCKET | (this.#buckets.push(below) - 1);
       i = end;
     }
-    return { values, children };
+    return { leaves, children };
   }
 
   /** Until all nodes are there, offsets of leaves count from the first leaf. */
-  #writeSlots(node: number, values: Uint32Array, children: ReadonlyMap<number, Below>): void {
-    this.#set(node + TRIE_LEAVES, this.#leaves.length * Uint32Array.BYTES_PER_ELEMENT);
+  #writeSlots(node: number, leaves: Uint32Array, children: ReadonlyMap<number, Below>): void {
+    this.#set(node + TRIE_LEAVES, this.#leaves.length * WORD);
     let before = 0;
-    let leaves = 0;
+    let begun = 0;
     let run: number | undefined;
     for (let slot = 0; slot < SLOTS; slot++) {
       const word = slot >> 6;
       if ((slot & 63) === 0) {
         this.#bytes[node + TRIE_CHILDREN_BEFORE + word] = before;
-        this.#bytes[node + TRIE_LEAVES_BEFORE + word] = leaves;
+        this.#bytes[node + TRIE_LEAVES_BEFORE + word] = begun;
       }
-      const value = values[slot] ?? TRIE_NOTHING;
+      const leaf = leaves[slot] ?? TRIE_NOTHING;
       const isChild = children.has(slot);
-      if (!isChild && value === run) continue;
+      if (!isChild && leaf === run) continue;
       if (isChild) before++;
       else {
-        this.#leaves.push(value);
-        run = value;
-        leaves++;
+        this.#leaves.push(leaf);
+        run = leaf;
+        begun++;
       }
       const bits = node + TRIE_SLOTS + word * TRIE_SLOT_PAIR + (isChild ? 0 : 8) + ((slot & 63) >> 3);
       this.#bytes[bits] = (this.#bytes[bits] ?? 0) | (1 << (slot & 7));
+    }
+  }
+
+  /** In the entries' order a prefix stands before those that lie in it: the last is the first to be asked. */
+  #writeBucket(at: number, { from, to, around }: Below): void {
+    this.#set(at + TRIE_BUCKET_AROUND, around);
+    for (let i = 0; i < TRIE_BUCKET_PREFIXES; i++) {
+      const { prefix, value } = this.#at(Math.max(from, to - 1 - i));
+      this.#bytes.set(prefix.address.bytes, at + TRIE_BUCKET_KEYS + i * prefix.address.bytes.length);
+      this.#set(at + TRIE_BUCKET_BITS + i * WORD, i < to - from ? prefix.bits : TRIE_NO_BITS);
+      this.#set(at + TRIE_BUCKET_VALUES + i * WORD, value);
     }
   }
 

@@ -166,9 +166,9 @@ describe('cost of a look-up', () => {
   });
 
   it.each([10, 1_000, 100_000])(
-    '%i IPv6 blocks: sixteen nodes at most, and where they are far apart five',
+    '%i IPv6 blocks: sixteen nodes at most, and where they are far apart four',
     (count) => {
-      expect(levels(trieOf(blocks(6, count)))).toBeLessThanOrEqual(5);
+      expect(levels(trieOf(blocks(6, count)))).toBeLessThanOrEqual(4);
       const nested = Array.from({ length: 129 }, (_, length) => entry(`2001:db8::/${length}`, 1));
       expect(levels(trieOf([...blocks(6, count), ...nested]))).toBeLessThanOrEqual(16);
     },
