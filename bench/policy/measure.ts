@@ -124,19 +124,18 @@ function subjectOf(set: RuleSet, count: number, pods: readonly object[], twin: T
   return { world, passes: [bursts(), bursts()] };
 }
 
-/** @returns nanoseconds a packet */
+/** @returns nanoseconds a packet in the median burst, which others that want the processor do not touch */
 function run(world: World, bursts: readonly Burst[]): number {
   const before = world.counted(Verdict.Forward);
-  let ms = 0;
-  for (const burst of bursts) {
+  const times = bursts.map((burst) => {
     burst.restore();
     const begin = performance.now();
     world.dataPath.egress(burst.count);
-    ms += performance.now() - begin;
-  }
+    return performance.now() - begin;
+  });
   const forwarded = world.counted(Verdict.Forward) - before;
   if (forwarded !== PACKETS) throw new Error(`of ${PACKETS} packets ${forwarded} were forwarded`);
-  return (ms * 1e6) / PACKETS;
+  return (quantile(times, 0.5) * 1e6) / PODS;
 }
 
 function costOf(own: readonly number[], base: readonly number[]): Cost {
