@@ -226,13 +226,13 @@ export const PORT_IS_PENDING: u32 = 0x1;
 // ---- policy set: what a pod under policies may do in one direction --------------------------------------------
 //
 //     protocol, port ──► map page ──► port class ─┐
-//     peer address ──► identity or CIDR class ──► row ──► cell: allow bit, decision
+//     peer address ──► identity or CIDR class ──► page of its row ──► cell: allow bit, decision
 //
 //      0      4       8     12    16     20      24      64
 //      ├ rows ┼ count ┼ TCP ┼ UDP ┼ SCTP ┼ other ┼ (zero)┤
 //
 export const POLICY_SET_SIZE: u32 = 64;
-/** u32: base of u32 × count, indexed by the peer's class: absolute offset of its row. */
+/** u32: base of u32 × count × pages, indexed by page of the port class, then peer's class: absolute offset of its cells. */
 export const POLICY_SET_ROWS: u32 = 0;
 /** u32: classes; a class beyond is treated as class 0. */
 export const POLICY_SET_COUNT: u32 = 4;
@@ -242,9 +242,11 @@ export const POLICY_SET_UDP: u32 = 12;
 export const POLICY_SET_SCTP: u32 = 16;
 /** u32: port class of every other protocol, and of ICMP. */
 export const POLICY_SET_OTHER: u32 = 20;
+/** A page of a row has this power of two of cells; where a set has no more port classes, as many as these. */
+export const POLICY_ROW_SHIFT: u32 = 5;
 /** Entries of a map, and of each of its pages. */
 export const POLICY_PAGE_ENTRIES: u32 = 256;
-/** Bit of a cell (u32 × port classes in a row): the packet may pass. The low bits are the decision, below MAX_DECISIONS. */
+/** Bit of a cell (u32): the packet may pass. The low bits are the decision, below MAX_DECISIONS. */
 export const POLICY_CELL_ALLOW: u32 = 0x80000000;
 export const POLICY_CELL_DECISION: u32 = 0x3ffff;
 /** Policy class of an address that no endpoint has and no CIDR of a policy contains. */

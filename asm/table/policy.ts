@@ -2,9 +2,10 @@
  * Policy: one cell for a peer and a port, in a fixed number of loads.
  *
  *     protocol, port ──► map[port >> 8] ──► page[port & 255] ──► port class ─┐
- *     peer's class ────► rows[class] ──────────────────────────► row ────────┴► cell
+ *     peer's class ─────────────────────────► rows[port class >> 5][class] ──┴► cells[port class & 31]
  */
 import {
+  POLICY_ROW_SHIFT,
   POLICY_SET_COUNT,
   POLICY_SET_OTHER,
   POLICY_SET_ROWS,
@@ -22,7 +23,8 @@ export function policyCell(set: usize, peerClass: u32, protocol: u32, port: u32)
   else if (protocol === PROTOCOL_UDP) map = load<u32>(set, POLICY_SET_UDP);
   else if (protocol === PROTOCOL_SCTP) map = load<u32>(set, POLICY_SET_SCTP);
   if (map !== 0) portClass = <u32>load<u16>(<usize>load<u32>(map + ((port >> 8) << 2)) + ((port & 255) << 1));
-  const known = peerClass < load<u32>(set, POLICY_SET_COUNT) ? peerClass : 0;
-  const row = load<u32>(load<u32>(set, POLICY_SET_ROWS) + (known << 2));
-  return load<u32>(row + (portClass << 2));
+  const count = load<u32>(set, POLICY_SET_COUNT);
+  const row = (portClass >> POLICY_ROW_SHIFT) * count + (peerClass < count ? peerClass : 0);
+  const cells = load<u32>(load<u32>(set, POLICY_SET_ROWS) + (row << 2));
+  return load<u32>(cells + ((portClass & ((1 << POLICY_ROW_SHIFT) - 1)) << 2));
 }

@@ -81,7 +81,8 @@ static inline uint32_t policy_cell(const struct worker* w, const struct policy_s
     const uint16_t* page = at(w, ((const uint32_t*)at(w, map))[port >> 8]);
     port_class = page[port & 255];
   }
-  const uint32_t* rows = at(w, set->rows);
-  const uint32_t* row = at(w, rows[peer_class < set->count ? peer_class : 0]);
-  return row[port_class];
+  const uint32_t row =
+      (port_class >> POLICY_ROW_SHIFT) * set->count + (peer_class < set->count ? peer_class : 0);
+  const uint32_t* cells = at(w, ((const uint32_t*)at(w, set->rows))[row]);
+  return cells[port_class & ((1 << POLICY_ROW_SHIFT) - 1)];
 }

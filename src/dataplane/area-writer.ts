@@ -3,7 +3,7 @@ import { TABLES_FREE } from '../../asm/layout/tables.ts';
 import type { Memory } from './memory.ts';
 
 /** Descriptors, rows and tries begin at multiples of it. */
-const ALIGNMENT = 64;
+export const ALIGNMENT = 64;
 
 export class AreaWriter {
   /** Absolute. */
@@ -24,13 +24,13 @@ export class AreaWriter {
     this.u32(this.area + TABLES_FREE, at);
   }
 
-  aligned(at: number): number {
-    return Math.ceil(at / ALIGNMENT) * ALIGNMENT;
+  aligned(at: number, alignment = ALIGNMENT): number {
+    return Math.ceil(at / alignment) * alignment;
   }
 
   /** Room for so many bytes, whatever they hold: its absolute offset. */
-  reserve(bytes: number): number {
-    const at = this.aligned(this.free);
+  reserve(bytes: number, alignment = ALIGNMENT): number {
+    const at = this.aligned(this.free, alignment);
     this.free = at + bytes;
     return at;
   }

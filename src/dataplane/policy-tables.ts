@@ -1,7 +1,7 @@
 /**
  * The policy's part of a table area, at its end:
  *
- *     ├ set ┼ rows of classes ┼ row ┼ page ┼ … ┼ what is no longer used ┼ … ┤ free
+ *     ├ set ┼ maps ┼ pages ┼ pages of rows ┼ rows by class ┼ … ┼ what is no longer used ┼ … ┤ free
  *
  * What changes is appended, and what it replaces left behind; once that is as much again as is in use, or there is no
  * more room, everything is written anew from the beginning.
@@ -16,7 +16,7 @@ import {
   POLICY_SET_UDP,
 } from '../../asm/layout/tables.ts';
 import type { CompiledPolicy, PolicySet } from '../policy/compiled.ts';
-import type { AreaWriter } from './area-writer.ts';
+import { ALIGNMENT, type AreaWriter } from './area-writer.ts';
 import { TablesFull } from './table-fault.ts';
 
 type List = Uint32Array | Uint16Array;
@@ -25,7 +25,6 @@ type List = Uint32Array | Uint16Array;
 const SPARE_CLASSES = 64;
 /** What may be left behind however little is in use. */
 const SPARE_BYTES = 1 << 20;
-const ALIGNMENT = 64;
 
 /** Where a set stands. */
 interface Place {
@@ -101,21 +100,28 @@ export class PolicyTables {
     return { at, ...this.#moveRows(set, at) };
   }
 
-  /** Gives a set new room for its rows. */
+  /** Gives a set new room for its rows: page by page, in each one entry a class. */
   #moveRows({ rows }: PolicySet, at: number): Pick<Place, 'rowsAt' | 'capacity'> {
-    const offsets = new Uint32Array(capacityFor(rows.length)).fill(this.#offset(rows[0]));
-    for (const [number, row] of rows.entries()) offsets[number] = this.#offset(row);
+    const base = rows[0] ?? [];
+    const capacity = capacityFor(rows.length);
+    const offsets = new Uint32Array(base.length * capacity);
+    for (const [page, cells] of base.entries())
+      offsets.fill(this.#offset(cells), page * capacity, (page + 1) * capacity);
+    for (const [number, row] of rows.entries())
+      for (const [page, cells] of row.entries()) offsets[page * capacity + number] = this.#offset(cells);
     const rowsAt = this.#append(offsets);
     this.#to.u32(at + POLICY_SET_ROWS, rowsAt);
-    this.#to.u32(at + POLICY_SET_COUNT, offsets.length);
-    return { rowsAt, capacity: offsets.length };
+    this.#to.u32(at + POLICY_SET_COUNT, capacity);
+    return { rowsAt, capacity };
   }
 
   /** @returns false where a class has no place in the rows */
   #writeRows({ rows }: PolicySet, { rowsAt, capacity }: Place, classes: readonly number[]): boolean {
     if (rows.length > capacity) return false;
     for (const number of classes) {
-      if (number < capacity) this.#to.u32(rowsAt + 4 * number, this.#offset(rows[number] ?? rows[0]));
+      if (number >= capacity) continue;
+      for (const [page, cells] of (rows[number] ?? rows[0] ?? []).entries())
+        this.#to.u32(rowsAt + 4 * (page * capacity + number), this.#offset(cells));
     }
     return true;
   }
@@ -132,7 +138,7 @@ export class PolicyTables {
 
   /** Writes nothing behind the room that there is. */
   #append(list: List): number {
-    const at = this.#to.reserve(list.byteLength);
+    const at = this.#to.reserve(list.byteLength, alignmentOf(list));
     if (this.used <= this.#room) this.#to.bytes(at, list);
     return at;
   }
@@ -140,15 +146,25 @@ export class PolicyTables {
 
 /** Bytes that a policy takes when it is written from the beginning. */
 export function policyBytes({ sets }: CompiledPolicy): number {
-  const rows = new Set(sets.flatMap((set) => set.rows));
+  const rows = new Set(sets.flatMap((set) => set.rows.flat()));
   const pages = new Set(sets.flatMap(({ maps }) => Object.values(maps).flat()));
-  const lists = [...rows, ...pages].map(({ byteLength }) => byteLength);
+  const shared = [...rows, ...pages].map((list) => roundUp(list.byteLength, alignmentOf(list)));
   const own = sets.flatMap((set) => [
     POLICY_SET_SIZE,
-    4 * capacityFor(set.rows.length),
+    4 * capacityFor(set.rows.length) * (set.rows[0]?.length ?? 0),
     ...Object.values(set.maps).map(({ length }) => 4 * length),
+    // Behind small pages.
+    ALIGNMENT,
   ]);
-  return [...lists, ...own].reduce((sum, bytes) => sum + Math.ceil(bytes / ALIGNMENT) * ALIGNMENT, ALIGNMENT);
+  return [...shared, ...own.map((bytes) => roundUp(bytes, ALIGNMENT))].reduce(
+    (sum, bytes) => sum + bytes,
+    ALIGNMENT,
+  );
 }
 
+/** Small pages of rows lie close together, each in one cache line. */
+const alignmentOf = ({ byteLength }: List): number =>
+  byteLength >= ALIGNMENT ? ALIGNMENT : 2 ** Math.ceil(Math.log2(Math.max(4, byteLength)));
+
+const roundUp = (bytes: number, unit: number): number => Math.ceil(bytes / unit) * unit;
 const capacityFor = (rows: number): number => Math.ceil((rows + 1) / SPARE_CLASSES) * SPARE_CLASSES;

@@ -85,15 +85,16 @@ class Builder {
   build(): Uint8Array {
     this.#write(this.#add(1), { from: 0, to: this.#entries.length, at: 0, around: TRIE_NOTHING });
     const bucketsAt = this.#nodes * TRIE_NODE_SIZE;
-    this.#buckets.forEach((below, i) => this.#writeBucket(bucketsAt + i * TRIE_BUCKET_SIZE, below));
+    for (const [i, below] of this.#buckets.entries())
+      this.#writeBucket(bucketsAt + i * TRIE_BUCKET_SIZE, below);
     const leavesAt = bucketsAt + this.#buckets.length * TRIE_BUCKET_SIZE;
     for (let node = 0; node < bucketsAt; node += TRIE_NODE_SIZE)
       this.#set(node + TRIE_LEAVES, this.#view.getUint32(node + TRIE_LEAVES, true) + leavesAt);
-    this.#leaves.forEach((leaf, i) => {
+    for (const [i, leaf] of this.#leaves.entries()) {
       const number = leaf & ~TRIE_IS_BUCKET;
       const value = leaf & TRIE_IS_BUCKET ? TRIE_IS_BUCKET | (bucketsAt + number * TRIE_BUCKET_SIZE) : leaf;
       this.#set(leavesAt + i * WORD, value);
-    });
+    }
     return this.#bytes.slice(0, leavesAt + this.#leaves.length * WORD);
   }
 

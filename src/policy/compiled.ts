@@ -2,12 +2,13 @@
  * Compiled policy: what the tables hold, by reference instead of by memory offset.
  *
  *     address ─► identity or block ─► class ─┐
- *     protocol, port ─► page ─► port class ──┴─► set.rows[class][port class] ─► cell
+ *     protocol, port ─► page ─► port class ──┴─► set.rows[class], by port class ─► cell
  *
  * A cell is POLICY_CELL_ALLOW or 0, and in its low bits the number of a decision.
  */
 import type { Protocol } from '../control/objects.ts';
 import type { Prefix } from '../net/prefix.ts';
+import type { Row } from './rows.ts';
 
 export type Direction = 'ingress' | 'egress';
 
@@ -40,7 +41,7 @@ export interface PolicySet {
   /** A NetworkPolicy is among them, so that what no rule allows is denied. */
   readonly isIsolated: boolean;
   /** Cells by port class, for each class of peers; a class behind the end has those of class 0. Classes share rows. */
-  readonly rows: readonly Uint32Array[];
+  readonly rows: readonly Row[];
   /** Port classes by port >> 8, then by port & 255. Sets share pages. */
   readonly maps: Readonly<Record<Protocol, readonly Uint16Array[]>>;
   /** Port class of every other protocol. */

@@ -10,6 +10,7 @@ import type { PolicyClass } from './classes.ts';
 import type { Decision, Direction, PolicySet, Tier } from './compiled.ts';
 import type { DecisionNumbers } from './decisions.ts';
 import { classifyPorts, OTHER_PORTS, type Pages, type PortClasses, type PortRange } from './ports.ts';
+import { type Row, RowPages } from './rows.ts';
 import type { Rule } from './rules.ts';
 import { type Name, nameKey, nameTerm, type TermNumbers, type Terms } from './terms.ts';
 
@@ -25,7 +26,7 @@ const tiers: readonly Tier[] = ['Admin', 'NetworkPolicy', 'Baseline'];
 export class CompiledSet implements PolicySet {
   readonly direction: Direction;
   readonly isIsolated: boolean;
-  readonly rows: Uint32Array[] = [];
+  readonly rows: Row[] = [];
   readonly maps: PolicySet['maps'];
   readonly other = OTHER_PORTS;
   /** Numbers of the decisions in its cells. */
@@ -39,7 +40,8 @@ export class CompiledSet implements PolicySet {
   readonly #always: number[] = [];
   /** Terms that say what a peer calls a port, by name; each with its number. */
   readonly #names = new Map<string, Map<number, number>>();
-  readonly #rowOf = new Map<string, Uint32Array>();
+  readonly #rowOf = new Map<string, Row>();
+  readonly #pages = new RowPages();
   readonly #cellOf = new Map<Rule | undefined, number>();
 
   /** @param rules in the order in which they are asked */
@@ -96,7 +98,7 @@ export class CompiledSet implements PolicySet {
     const row = this.#row(terms.filter((term) => this.#asks(term)));
     if (number < this.rows.length) this.rows[number] = row;
     else if (row !== this.rows[0]) {
-      const base = this.rows[0] as Uint32Array;
+      const base = this.rows[0] as Row;
       while (this.rows.length < number) this.rows.push(base);
       this.rows.push(row);
     }
@@ -109,11 +111,11 @@ export class CompiledSet implements PolicySet {
   }
 
   /** @param held terms that the rules ask for, ascending */
-  #row(held: readonly number[]): Uint32Array {
+  #row(held: readonly number[]): Row {
     const key = held.join();
     let row = this.#rowOf.get(key);
     if (!row) {
-      row = this.#cells(held);
+      row = this.#pages.row(this.#cells(held));
       this.#rowOf.set(key, row);
     }
     return row;

@@ -75,6 +75,35 @@ describe('compiled policy', () => {
     expect(compiled.sets[0]?.rows).toHaveLength(2);
   });
 
+  it('gives each of many peers its own of many ports, and shares what no rule has written', () => {
+    const numbers = Array.from({ length: 200 }, (_, i) => i);
+    const ip = (i: number) => `10.244.2.${i + 2}`;
+    const desired = desiredFrom([
+      node(1),
+      node(2),
+      pod({ name: 'web', ips: ['10.244.1.2'], labels: { app: 'web' } }),
+      ...numbers.map((i) => pod({ name: `p-${i}`, ips: [ip(i)], node: 'node-2', labels: { id: `${i}` } })),
+      policy('web', {
+        podSelector: { matchLabels: { app: 'web' } },
+        ingress: numbers.map((i) => ({
+          from: [{ podSelector: { matchLabels: { id: `${i}` } } }],
+          ports: [{ port: 1000 + 3 * i, endPort: 1001 + 3 * i }],
+        })),
+      }),
+    ]);
+    tables.fill(desired);
+    for (const i of numbers) {
+      for (const port of [999, 1000 + 3 * i, 1001 + 3 * i, 1002 + 3 * i, 1000 + 3 * ((i + 32) % 200), 1600]) {
+        const isOwn = port === 1000 + 3 * i || port === 1001 + 3 * i;
+        expect(tables.allows('default/web', 'ingress', ip(i), 6, port), `${ip(i)} ${port}`).toBe(isOwn);
+        expect(tables.allows('default/web', 'ingress', ip(i), 17, port)).toBe(false);
+      }
+    }
+    const pages = new Set(desired.policy.sets[0]?.rows.flat());
+    // One with no rule, and the last, which is not full.
+    expect(pages.size).toBeLessThanOrEqual(2 + numbers.length);
+  });
+
   it('shares one set between pods under the same policies', () => {
     const replicas = Array.from({ length: 20 }, (_, i) =>
       pod({

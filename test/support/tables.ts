@@ -6,12 +6,6 @@ import {
   ENDPOINT_IS_NODE,
   POLICY_CELL_ALLOW,
   POLICY_CELL_DECISION,
-  POLICY_SET_COUNT,
-  POLICY_SET_OTHER,
-  POLICY_SET_ROWS,
-  POLICY_SET_SCTP,
-  POLICY_SET_TCP,
-  POLICY_SET_UDP,
   PORT_EGRESS_SET,
   PORT_INGRESS_SET,
 } from '../../asm/layout/tables.ts';
@@ -28,6 +22,7 @@ interface FinderExports extends ControlExports {
   endpointFind(area: number, address: number): number;
   routeFind(area: number, address: number): number;
   cidrFind(area: number, address: number): number;
+  policyCell(set: number, peerClass: number, protocol: number, port: number): number;
 }
 
 const SCRATCH = 0x800;
@@ -136,12 +131,6 @@ export class TestTables {
   }
 
   cell(set: number, policyClass: number, protocol: number, port: number): number {
-    const map = { 6: POLICY_SET_TCP, 17: POLICY_SET_UDP, 132: POLICY_SET_SCTP }[protocol];
-    const portClass =
-      map === undefined
-        ? this.u32(set + POLICY_SET_OTHER)
-        : this.u16(this.u32(this.u32(set + map) + (port >> 8) * 4) + (port & 255) * 2);
-    const known = policyClass < this.u32(set + POLICY_SET_COUNT) ? policyClass : 0;
-    return this.u32(this.u32(this.u32(set + POLICY_SET_ROWS) + known * 4) + portClass * 4);
+    return this.wasm.policyCell(set, policyClass, protocol, port) >>> 0;
   }
 }

@@ -112,14 +112,14 @@ export class Lane {
 
 function admittingAll(desired: Desired, traffic: Traffic): Desired {
   const { policy } = desired;
-  const rows = new Map<Uint32Array, Uint32Array>();
+  const pages = new Map<Uint32Array, Uint32Array>();
   const admitting = (cells: Uint32Array) => {
-    const row = rows.get(cells) ?? cells.map((cell) => cell | POLICY_CELL_ALLOW);
-    rows.set(cells, row);
-    return row;
+    const page = pages.get(cells) ?? cells.map((cell) => cell | POLICY_CELL_ALLOW);
+    pages.set(cells, page);
+    return page;
   };
   const sets = new Map<PolicySet | undefined, PolicySet>(
-    policy.sets.map((set) => [set, { ...set, rows: set.rows.map(admitting) }]),
+    policy.sets.map((set) => [set, { ...set, rows: set.rows.map((row) => row.map(admitting)) }]),
   );
   const none = { ingress: undefined, egress: undefined, toNode: undefined };
   const place = traffic === 'ingress' ? 'ingress' : 'egress';
