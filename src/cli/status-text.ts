@@ -10,6 +10,16 @@ export function statusText(status: Status): string {
     ['Peers', [peerHead, ...status.peers.flatMap(peerRows)]],
     ['Ports', [portHead, ...status.ports.map(portRow)]],
     [
+      'Addresses of pods by CNI',
+      status.addresses.map(({ range, capacity, used, quarantined }) => [
+        range,
+        `${used}`,
+        'of',
+        `${capacity}`,
+        quarantined > 0 ? `${quarantined} rest` : '',
+      ]),
+    ],
+    [
       'Tables',
       Object.entries(status.tables).map(([name, { used, capacity }]) => [
         name,

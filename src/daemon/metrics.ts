@@ -88,6 +88,15 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
     }
   }
 
+  const addresses = gauge('pod_addresses', "Addresses of the node's ranges, by what they are.", [
+    'range',
+    'state',
+  ]);
+  for (const { range, capacity, used, quarantined } of status.addresses) {
+    addresses.set({ range, state: 'used' }, used);
+    addresses.set({ range, state: 'quarantined' }, quarantined);
+    addresses.set({ range, state: 'capacity' }, capacity);
+  }
   const used = gauge('table_used', 'Entries in use.', ['table']);
   const capacity = gauge('table_capacity', 'Entries that fit.', ['table']);
   for (const [table, size] of Object.entries(status.tables)) {

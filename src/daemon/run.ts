@@ -181,6 +181,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       config,
       controller,
       ports,
+      ledger,
       sockets,
       counters,
       liveness,

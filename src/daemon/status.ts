@@ -18,6 +18,7 @@ import type { CounterRows } from '../dataplane/counters.ts';
 import type { WorkerCounters } from '../dataplane/messages.ts';
 import type { WorkerFacts } from '../dataplane/pool.ts';
 import { type Statistics, statisticsOf } from '../dataplane/statistics.ts';
+import type { Ledger, PoolUse } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
@@ -94,6 +95,7 @@ export interface Status {
   readonly peers: readonly PeerStatus[];
   readonly ports: readonly PortStatus[];
   readonly sockets: UnderlaySockets['list'];
+  readonly addresses: readonly PoolUse[];
   readonly tables: Readonly<Record<string, { readonly used: number; readonly capacity: number }>>;
   readonly flows: {
     readonly used: number;
@@ -117,6 +119,7 @@ export interface StatusParts {
   readonly config: Config;
   readonly controller: Controller;
   readonly ports: Ports;
+  readonly ledger: Ledger;
   readonly sockets: UnderlaySockets;
   readonly counters: {
     readonly ports: CounterRows;
@@ -154,6 +157,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     peers: peers(parts),
     ports: ports(parts),
     sockets: parts.sockets.list,
+    addresses: controller.live?.desired.node.podCIDRs.map((block) => parts.ledger.use(block)) ?? [],
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
     flowLog: parts.flowLog ? { file: parts.flowLog.file, unwritten: parts.flowLog.unwritten } : null,

@@ -71,6 +71,17 @@ export interface Wanted {
 /** Who has an address that no attachment has; undefined: nobody. */
 export type Owner = (address: Address) => string | undefined;
 
+/** How full a range is. */
+export interface PoolUse {
+  readonly range: string;
+  /** How many pods it has room for. */
+  readonly capacity: number;
+  /** By attachments of container runtimes. */
+  readonly used: number;
+  /** Released a moment ago. */
+  readonly quarantined: number;
+}
+
 export class Ledger {
   readonly #parts: LedgerParts;
   #state: State;
@@ -138,6 +149,17 @@ export class Ledger {
       attachments: this.attachments.filter((one) => one !== gone),
       released: [...this.#resting(), ...resting],
     });
+  }
+
+  use(block: Prefix): PoolUse {
+    const count = (addresses: readonly Address[]) =>
+      addresses.filter((address) => isForPods(block, address)).length;
+    return {
+      range: block.text,
+      capacity: capacity(block),
+      used: count(this.attachments.flatMap(({ addresses }) => addresses)),
+      quarantined: count(this.#resting().map(({ address }) => address)),
+    };
   }
 
   #next(block: Prefix, owner: Owner) {

@@ -232,6 +232,7 @@ describeWith([root, tun], 'daemon', () => {
     it('is printed for people and for programs', async () => {
       const text = await overweft(['status', '--socket', socket]);
       expect(text.stdout).toMatch(/^Node\n {2}name +node-1\n/);
+      expect(text.stdout).toMatch(/Addresses of pods by CNI\n {2}10\.244\.1\.0\/24 +0 +of +253/);
       expect(text.stdout).toMatch(/default\/pod-1 +2 +10\.244\.1\.2 fd00:244:1::2 +1450/);
       const json = await overweft(['status', '--socket', socket, '--json']);
       expect(JSON.parse(json.stdout)).toMatchObject({ node: 'node-1', fault: null });
@@ -245,6 +246,9 @@ describeWith([root, tun], 'daemon', () => {
       const { text } = await call(socket, 'GET', '/metrics');
       for (const metrics of [stdout, text]) {
         expect(metrics).toMatch(/^overweft_table_capacity\{table="endpoints"\} 24$/m);
+        expect(metrics).toMatch(
+          /^overweft_pod_addresses\{range="10\.244\.1\.0\/24",state="capacity"\} 253$/m,
+        );
         expect(metrics).toMatch(/^overweft_received_total \d+$/m);
         expect(metrics).toMatch(
           /^overweft_tunnel_mtu_bytes\{peer="far",encapsulation="geneve",family="ipv4"\} 1450$/m,

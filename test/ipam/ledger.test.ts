@@ -83,7 +83,15 @@ describe('ledger', () => {
       '10.244.1.0/29: every address for pods is in use, 5 in all',
     );
     expect(ledger.fault(blocks, nobody)?.reason).toBe('used up');
+    expect(blocks.map((block) => ledger.use(block))).toEqual([
+      { range: '10.244.1.0/29', capacity: 5, used: 5, quarantined: 0 },
+      { range: 'fd00:244:1::/125', capacity: 6, used: 5, quarantined: 0 },
+    ]);
     if (made[3]) ledger.release(made[3]);
+    expect(blocks.map((block) => ledger.use(block))).toMatchObject([
+      { used: 4, quarantined: 1 },
+      { used: 4, quarantined: 1 },
+    ]);
     now += 10;
     expect(() => ledger.reserve(who('x'), wanted)).toThrow(
       'every free address of 10.244.1.0/29: released a moment ago, free in 20 s',
