@@ -168,7 +168,7 @@ export const INJECTION_SLOT: u32 = 1023;
 /** Slots from here on are sockets. */
 export const FIRST_SOCKET_SLOT: u32 = 1024;
 /** Tunnels: one a peer, encapsulation and underlay family. */
-export const MAX_TUNNELS: u32 = 8192;
+export const MAX_TUNNELS: u32 = 16384;
 /** Policy decisions that are counted one by one. */
 export const MAX_DECISIONS: u32 = 0x40000;
 

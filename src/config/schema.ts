@@ -91,13 +91,14 @@ const peer = z.strictObject({
   probe: addressField.optional(),
 });
 
+/** Memory that is not used is never touched, so the defaults are for the largest clusters that Kubernetes supports. */
 const tables = z.strictObject({
-  endpoints: integer(16, 1 << 20).default(16_384),
-  routes: integer(16, 1 << 18).default(4_096),
-  cidrs: integer(16, 1 << 18).default(4_096),
-  tunnels: integer(1, MAX_TUNNELS).default(1_024),
+  endpoints: integer(16, 1 << 20).default(1 << 19),
+  routes: integer(16, 1 << 18).default(32_768),
+  cidrs: integer(16, 1 << 18).default(16_384),
+  tunnels: integer(1, MAX_TUNNELS).default(MAX_TUNNELS),
   flows: integer(1_024, 1 << 22).default(131_072),
-  policyBytes: integer(65_536, 1 << 29).default(16 << 20),
+  policyBytes: integer(65_536, 1 << 29).default(64 << 20),
 });
 
 const offloads = z.strictObject({

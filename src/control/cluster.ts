@@ -42,6 +42,8 @@ export interface Cluster {
   readonly nodes: readonly ClusterNode[];
   /** Live pods by key. */
   readonly pods: ReadonlyMap<string, Pod>;
+  /** Keys of the live pods of a namespace. */
+  readonly podsIn: (namespace: string) => Iterable<string>;
   /** Key of the live pod whose address it is, by the address's text. */
   readonly ownerOf: (address: string) => string | undefined;
   /** Labels of each namespace, `kubernetes.io/metadata.name` always among them. */
@@ -93,6 +95,7 @@ export class ClusterState {
   #cluster: Cluster = {
     nodes: [],
     pods: this.#pods.pods,
+    podsIn: (namespace) => this.#pods.inNamespace(namespace),
     ownerOf: (address) => this.#pods.ownerOf(address),
     namespaces: this.#namespaces,
     policies: this.#policies,

@@ -4,6 +4,7 @@
  *     object changes ─► ClusterState ─► DesiredState ─┬─► Desired        what should be
  *                           settings ─┘               └─► DesiredDelta   what is no longer as it was
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/schema.ts';
 import type { Address } from '../net/address.ts';
 import { derivedMac, type Mac } from '../net/mac.ts';
@@ -12,7 +13,7 @@ import { PolicyCompiler, type Work } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compiled.ts';
 import { allOf, type Cluster, type ClusterChanges } from './cluster.ts';
 import type { Pod } from './pods.ts';
-import { type NodeEndpoint, type Topology, topologyOf } from './topology.ts';
+import { Known, type NodeEndpoint, type Topology, topologyOf } from './topology.ts';
 
 export type Endpoint =
   | NodeEndpoint
@@ -49,6 +50,7 @@ export class DesiredState {
   readonly #endpoints = new Map<string, Endpoint>();
   /** A line for each address that a node has taken from a pod. */
   readonly #conflicts = new Map<string, string>();
+  readonly #known = new Known();
   #topology: Topology;
   #localPods: ReadonlyMap<string, Pod> = new Map();
   #desired: Desired;
@@ -68,9 +70,11 @@ export class DesiredState {
 
   /** @throws as PolicyCompiler.apply */
   apply(cluster: Cluster, changes: ClusterChanges): DesiredDelta {
+    const touched = new Set<string>();
+    const moved = changes.nodes ? this.#retrace(cluster, touched) : new Set<string>();
+    this.#follow(cluster, changes, moved, touched);
     const endpoints = new Set<string>();
-    const moved = changes.nodes ? this.#retrace(cluster, endpoints) : new Set<string>();
-    this.#follow(cluster, changes, moved, endpoints);
+    for (const text of touched) if (this.#settle(text, cluster)) endpoints.add(text);
     const { node } = this.#config;
     const { identities, classes, work } = this.#compiler.apply({
       cluster,
@@ -79,29 +83,30 @@ export class DesiredState {
       changes,
     });
     for (const address of identities) endpoints.add(address);
-    this.#desired = this.#assemble(cluster);
+    const desired = this.#assemble(cluster);
+    if (endpoints.size > 0 || !isSameDesired(desired, this.#desired)) this.#desired = desired;
     return { endpoints, classes, work };
   }
 
   /** @returns names of the nodes to which another way leads than before */
-  #retrace({ nodes }: Cluster, changed: Set<string>): Set<string> {
+  #retrace({ nodes }: Cluster, touched: Set<string>): Set<string> {
     const before = this.#topology;
-    const after = topologyOf(nodes, this.#config);
+    const after = topologyOf(nodes, this.#config, this.#known);
     this.#topology = after;
     for (const [text, endpoint] of after.endpoints) {
-      if (!isSame(before.endpoints.get(text), endpoint)) changed.add(text);
+      if (!isSame(before.endpoints.get(text), endpoint)) touched.add(text);
     }
-    for (const text of before.endpoints.keys()) if (!after.endpoints.has(text)) changed.add(text);
+    for (const text of before.endpoints.keys()) if (!after.endpoints.has(text)) touched.add(text);
     const names = new Set([...before.ways.keys(), ...after.ways.keys()]);
     return new Set([...names].filter((name) => before.ways.get(name) !== after.ways.get(name)));
   }
 
-  #follow(cluster: Cluster, changes: ClusterChanges, moved: ReadonlySet<string>, changed: Set<string>): void {
+  #follow(cluster: Cluster, changes: ClusterChanges, moved: ReadonlySet<string>, touched: Set<string>): void {
     const local = new Map(this.#localPods);
     for (const [key, before] of changes.pods) {
       const pod = cluster.pods.get(key);
-      for (const { text } of before?.addresses ?? []) changed.add(text);
-      for (const { text } of pod?.addresses ?? []) changed.add(text);
+      for (const { text } of before?.addresses ?? []) touched.add(text);
+      for (const { text } of pod?.addresses ?? []) touched.add(text);
       if (pod?.node === this.#config.node) local.set(key, pod);
       else local.delete(key);
     }
@@ -111,14 +116,17 @@ export class DesiredState {
     if (!isSameLocally) this.#localPods = local;
     if (moved.size > 0) {
       for (const { node, addresses } of cluster.pods.values()) {
-        if (moved.has(node ?? '')) for (const { text } of addresses) changed.add(text);
+        if (moved.has(node ?? '')) for (const { text } of addresses) touched.add(text);
       }
     }
-    for (const text of changed) this.#settle(text, cluster);
   }
 
-  /** Nodes stand before pods: a pod must not take the address of a node. */
-  #settle(text: string, cluster: Cluster): void {
+  /**
+   * Nodes stand before pods: a pod must not take the address of a node.
+   * @returns whether the address is somebody else's than before, or to be found elsewhere
+   */
+  #settle(text: string, cluster: Cluster): boolean {
+    const before = this.#endpoints.get(text);
     const node = this.#topology.endpoints.get(text);
     const pod = cluster.pods.get(cluster.ownerOf(text) ?? '');
     const endpoint = node ?? (pod && this.#podEndpoint(text, pod));
@@ -127,6 +135,7 @@ export class DesiredState {
     if (node && pod)
       this.#conflicts.set(text, `Pod ${pod.key}: address ${text} is taken by Node ${node.node}`);
     else this.#conflicts.delete(text);
+    return !isSame(before, endpoint);
   }
 
   #podEndpoint(text: string, pod: Pod): Endpoint | undefined {
@@ -153,10 +162,19 @@ export class DesiredState {
   }
 }
 
-const isSame = (a: NodeEndpoint | undefined, b: NodeEndpoint): boolean =>
-  a?.kind === b.kind &&
-  a.node === b.node &&
-  (a.kind === 'node' || b.kind === 'node' || a.tunnel === b.tunnel);
+function isSame(a: Endpoint | undefined, b: Endpoint | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.kind === b.kind && ownerOf(a) === ownerOf(b) && tunnelOf(a) === tunnelOf(b);
+}
+
+const ownerOf = (endpoint: Endpoint) => ('pod' in endpoint ? endpoint.pod.key : endpoint.node);
+const tunnelOf = (endpoint: Endpoint) => ('tunnel' in endpoint ? endpoint.tunnel : undefined);
+
+const isSameDesired = (a: Desired, b: Desired): boolean =>
+  a.localPods === b.localPods &&
+  a.tunnels === b.tunnels &&
+  a.policy === b.policy &&
+  isDeepStrictEqual(a.warnings, b.warnings);
 
 /** MAC of a pod's interface: the same wherever and whenever it is attached, for neighbours may have it cached. */
 export const podMac = ({ addresses }: Pod): Mac =>

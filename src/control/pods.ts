@@ -52,6 +52,7 @@ const nobody: Attached = { pods: [], admitUnknown: false };
 export class LivePods {
   readonly pods: ReadonlyMap<string, Pod>;
   readonly #pods = new Map<string, Pod>();
+  readonly #namespaces = new Map<string, Set<string>>();
   readonly #objects = new Map<string, PodObject>();
   readonly #claims = new AddressClaims();
   #attached = nobody;
@@ -60,6 +61,11 @@ export class LivePods {
 
   constructor() {
     this.pods = this.#pods;
+  }
+
+  /** Keys of the pods of a namespace. */
+  inNamespace(name: string): Iterable<string> {
+    return this.#namespaces.get(name) ?? [];
   }
 
   /** Key of the pod whose address it is, by the address's text. */
@@ -89,10 +95,21 @@ export class LivePods {
       const [was, is] = [this.#pods.get(key), this.#claims.pod(key)];
       if (isDeepStrictEqual(was, is)) continue;
       before.set(key, was);
-      if (is) this.#pods.set(key, is);
-      else this.#pods.delete(key);
+      this.#set(key, is);
     }
     return before;
+  }
+
+  #set(key: string, pod: Pod | undefined): void {
+    const namespace = key.slice(0, key.indexOf('/'));
+    const keys = this.#namespaces.get(namespace) ?? new Set();
+    if (pod) {
+      this.#pods.set(key, pod);
+      this.#namespaces.set(namespace, keys.add(key));
+      return;
+    }
+    this.#pods.delete(key);
+    if (keys.delete(key) && keys.size === 0) this.#namespaces.delete(namespace);
   }
 
   /** @returns keys of the pods about which something else may hold now */

@@ -65,7 +65,15 @@ export interface Topology {
   readonly warnings: readonly string[];
 }
 
-export function topologyOf(nodes: readonly ClusterNode[], config: Config): Topology {
+/** Peers and tunnels of nodes that have not changed: so are these, and the same objects. */
+export class Known {
+  readonly peers = new WeakMap<ClusterNode, Peer>();
+  readonly tunnels = new WeakMap<Peer, readonly Tunnel[]>();
+  statics: readonly Peer[] | undefined;
+}
+
+/** @param known of the same configuration */
+export function topologyOf(nodes: readonly ClusterNode[], config: Config, known = new Known()): Topology {
   const warnings: string[] = [];
   const own = nodes.find(({ name }) => name === config.node);
   const podCIDRs = own && own.podCIDRs.length > 0 ? own.podCIDRs : (config.podNetwork.podCIDRs ?? []);
@@ -75,8 +83,8 @@ export function topologyOf(nodes: readonly ClusterNode[], config: Config): Topol
     );
   }
   const podNetworkAddresses = podCIDRs.map((block) => nth(block, 1));
-  const peers = peersOf(nodes, config, warnings);
-  const tunnels = peers.flatMap((peer) => tunnelsOf(peer, config, warnings));
+  const peers = peersOf(nodes, config, known, warnings);
+  const tunnels = peers.flatMap((peer) => tunnelsOf(peer, config, known, warnings));
   const ways = new Map(
     tunnels.filter(({ isPreferred }) => isPreferred).map(({ peer, key }) => [peer.name, key]),
   );
@@ -151,8 +159,8 @@ function routesOf(
 /** MAC of a node's router unless it is configured: every node derives it from the name alike. */
 const routerMac = (node: string): Mac => derivedMac('router', node);
 
-function peersOf(all: readonly ClusterNode[], config: Config, warnings: string[]): Peer[] {
-  const statics = config.peers.map(
+function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warnings: string[]): Peer[] {
+  known.statics ??= config.peers.map(
     (peer): Peer => ({
       name: peer.name,
       isStatic: true,
@@ -164,6 +172,7 @@ function peersOf(all: readonly ClusterNode[], config: Config, warnings: string[]
       probes: peer.probe ? [peer.probe] : [],
     }),
   );
+  const { statics } = known;
   const taken = new Set(statics.map(({ name }) => name));
   const nodes = all
     .filter(({ name }) => name !== config.node)
@@ -172,32 +181,41 @@ function peersOf(all: readonly ClusterNode[], config: Config, warnings: string[]
         warnings.push(`Node ${node.name}: ignored, the configuration has a static peer of that name`);
         return [];
       }
-      return [
-        {
-          name: node.name,
-          isStatic: false,
-          addresses: node.addresses,
-          podCIDRs: node.podCIDRs,
-          routerMac: node.routerMac ?? routerMac(node.name),
-          encapsulation: node.encapsulation ?? config.encapsulation,
-          vni: config.vni,
-          probes: node.podCIDRs.map((block) => nth(block, 1)),
-        },
-      ];
+      const peer = known.peers.get(node) ?? peerOf(node, config);
+      known.peers.set(node, peer);
+      return [peer];
     });
   const owners = new Map<string, string>();
-  return [...statics, ...nodes].map((peer) => ({
-    ...peer,
-    addresses: peer.addresses.filter(({ text }) => {
+  return [...statics, ...nodes].map((peer) => {
+    const addresses = peer.addresses.filter(({ text }) => {
       const owner = owners.get(text) ?? peer.name;
       if (owner !== peer.name) warnings.push(`Node ${peer.name}: address ${text} is that of ${owner}, too`);
       owners.set(text, owner);
       return owner === peer.name;
-    }),
-  }));
+    });
+    return addresses.length === peer.addresses.length ? peer : { ...peer, addresses };
+  });
 }
 
-function tunnelsOf(peer: Peer, { underlay }: Config, warnings: string[]): Tunnel[] {
+const peerOf = (node: ClusterNode, config: Config): Peer => ({
+  name: node.name,
+  isStatic: false,
+  addresses: node.addresses,
+  podCIDRs: node.podCIDRs,
+  routerMac: node.routerMac ?? routerMac(node.name),
+  encapsulation: node.encapsulation ?? config.encapsulation,
+  vni: config.vni,
+  probes: node.podCIDRs.map((block) => nth(block, 1)),
+});
+
+function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[]): readonly Tunnel[] {
+  const tunnels = known.tunnels.get(peer) ?? newTunnels(peer, config);
+  known.tunnels.set(peer, tunnels);
+  if (tunnels.length === 0) warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
+  return tunnels;
+}
+
+function newTunnels(peer: Peer, { underlay }: Config): Tunnel[] {
   const families: (4 | 6)[] = underlay.family === 'ipv4' ? [4, 6] : [6, 4];
   const tunnels = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
     const local = underlay.addresses.find((address) => address.family === family);
@@ -208,7 +226,6 @@ function tunnelsOf(peer: Peer, { underlay }: Config, warnings: string[]): Tunnel
       { key: `${peer.name}/${encapsulation}/ipv${family}`, peer, family, encapsulation, local, remote },
     ];
   });
-  if (tunnels.length === 0) warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
   return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === 0 }));
 }
 

@@ -7,7 +7,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import { CONTROL_AREA_A, CONTROL_AREA_B, CONTROL_AREA_SIZE, MAX_TUNNELS } from '../../asm/layout/memory.ts';
+import { CONTROL_AREA_A, CONTROL_AREA_B, CONTROL_AREA_SIZE } from '../../asm/layout/memory.ts';
 import type { Config } from '../config/schema.ts';
 import { noChanges, type ObjectChanges } from '../control/changes.ts';
 import type { Desired } from '../control/desired.ts';
@@ -23,7 +23,7 @@ import type { Publisher } from '../dataplane/publisher.ts';
 import { TablesFull } from '../dataplane/table-fault.ts';
 import { TableArea, type TablePort, type TableUse } from '../dataplane/tables.ts';
 import { overhead } from '../dataplane/tunnel-header.ts';
-import type { TunnelFacts } from '../dataplane/tunnel-rows.ts';
+import { isSameFacts, type TunnelFacts } from '../dataplane/tunnel-rows.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { UnderlaySockets } from './sockets.ts';
 import type { Underlay } from './underlay.ts';
@@ -80,7 +80,7 @@ export class Controller {
   #running: Promise<void> | undefined;
   #next: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
-  #tunnelNumbers = new Numbering(0, MAX_TUNNELS);
+  #tunnelNumbers: Numbering;
   #decisions: ReadonlyMap<number, Decision> = new Map();
   /** Path MTU found by probes, by address of the peer. */
   readonly #pathMtus = new Map<string, number>();
@@ -93,6 +93,7 @@ export class Controller {
     this.#parts = parts;
     const { config, memory, wasm } = parts;
     this.#view = new NodeView(config);
+    this.#tunnelNumbers = new Numbering(0, config.tables.tunnels);
     const size = memory.view.getUint32(CONTROL_AREA_SIZE, true);
     const area = (at: number) => new TableArea(wasm, memory, memory.view.getUint32(at, true), size);
     this.#areas = [area(CONTROL_AREA_A), area(CONTROL_AREA_B)];
@@ -286,9 +287,7 @@ export class Controller {
     const { config, counters } = this.#parts;
     const numbers = this.#tunnelNumbers.copy();
     const added = numbers.assign(tunnels.map(({ key }) => key));
-    if (!added || tunnels.length > config.tables.tunnels) {
-      throw new TablesFull('tunnels', config.tables.tunnels, tunnels.length);
-    }
+    if (!added) throw new TablesFull('tunnels', config.tables.tunnels, tunnels.length);
     for (const key of added) counters.tunnels.restart(numbers.numberOf(key) ?? 0);
     return numbers;
   }
@@ -336,10 +335,3 @@ export class Controller {
     return underlay.ownMtu - overhead({ encapsulation: config.encapsulation, family: local.family }, config);
   }
 }
-
-const isSameFacts = (a: TunnelFacts | undefined, b: TunnelFacts): boolean =>
-  a?.number === b.number &&
-  a.mtu === b.mtu &&
-  a.slot === b.slot &&
-  a.slots === b.slots &&
-  a.isInjected === b.isInjected;

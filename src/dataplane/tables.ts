@@ -42,6 +42,7 @@ import {
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../config/schema.ts';
 import type { Desired, DesiredDelta, Endpoint } from '../control/desired.ts';
+import type { Tunnel } from '../control/topology.ts';
 import { address, words } from '../net/address.ts';
 import type { Mac } from '../net/mac.ts';
 import { AreaWriter } from './area-writer.ts';
@@ -50,7 +51,7 @@ import type { ControlExports } from './module.ts';
 import { PolicyTables } from './policy-tables.ts';
 import { TablesFull } from './table-fault.ts';
 import { type TrieEntry, trieOf } from './trie.ts';
-import { encapsulations, type TunnelFacts, writeTunnel } from './tunnel-rows.ts';
+import { encapsulations, isSameFacts, type TunnelFacts, writeTunnel } from './tunnel-rows.ts';
 
 /** Gateways of every pod, link-local: they exist nowhere, the data path answers for them. */
 export const gateway4 = address('169.254.1.1');
@@ -217,8 +218,7 @@ export class TableArea {
     if (isSame && before.tunnels === tunnels) return;
     if (desired.tunnels.length > config.tables.tunnels)
       throw new TablesFull('tunnels', config.tables.tunnels, desired.tunnels.length);
-    for (const { number } of before?.tunnels.values() ?? [])
-      this.#to.zero(this.#tunnelRow(number), TUNNEL_SIZE);
+    const kept = before ? this.#keptTunnels(before, input) : new Set<Tunnel>();
     if (!isSame) this.#wasm.peersClear(this.#area);
     const { routerMac } = desired.node;
     /** A peer is numbered by its first tunnel, so that its number stays whoever else comes and goes. */
@@ -227,7 +227,8 @@ export class TableArea {
       const facts = factsOf(tunnel.key, input);
       const peer = peers.get(tunnel.peer.name) ?? facts.number + 1;
       peers.set(tunnel.peer.name, peer);
-      writeTunnel(this.#to, this.#tunnelRow(facts.number), tunnel, facts, { config, routerMac, peer });
+      if (!kept.has(tunnel))
+        writeTunnel(this.#to, this.#tunnelRow(facts.number), tunnel, facts, { config, routerMac, peer });
       const outer = tunnel.peer.addresses.filter(({ family }) => family === tunnel.family);
       for (const one of isSame ? [] : outer) {
         const kind = encapsulations[tunnel.encapsulation];
@@ -236,6 +237,24 @@ export class TableArea {
         throw new TablesFull('tunnels', config.tables.tunnels, needed);
       }
     }
+  }
+
+  /** Takes away the rows of all tunnels but those of which nothing has changed. */
+  #keptTunnels(before: TableInput, input: TableInput): Set<Tunnel> {
+    const first = (tunnels: readonly Tunnel[]) =>
+      new Map([...tunnels].reverse().map(({ peer, key }) => [peer.name, key]));
+    const [was, is] = [first(before.desired.tunnels), first(input.desired.tunnels)];
+    const current = new Set(input.desired.tunnels);
+    const isSameNode = isSameMac(before.desired.node.routerMac, input.desired.node.routerMac);
+    const kept = new Set<Tunnel>();
+    for (const tunnel of before.desired.tunnels) {
+      const { key, peer } = tunnel;
+      const facts = factsOf(key, before);
+      const isSame = isSameNode && current.has(tunnel) && was.get(peer.name) === is.get(peer.name);
+      if (isSame && isSameFacts(facts, factsOf(key, input))) kept.add(tunnel);
+      else this.#to.zero(this.#tunnelRow(facts.number), TUNNEL_SIZE);
+    }
+    return kept;
   }
 
   #tunnelRow(number: number): number {
@@ -315,16 +334,22 @@ export class TableArea {
 }
 
 /** Whether an area can be brought up to date from what it holds. */
-function canFollow({ input, capacity }: Written, { desired, ports, config }: TableInput): boolean {
+function canFollow({ input, capacity }: Written, { desired, ports, tunnels, config }: TableInput): boolean {
   const [was, is] = [nodePort(input.ports), nodePort(ports)];
   return (
     input.config === config &&
     input.desired.endpoints === desired.endpoints &&
     desired.endpoints.size <= capacity &&
+    (input.tunnels === tunnels ||
+      [...tunnels].every(([key, { number }]) => isNumbered(input.tunnels, key, number))) &&
     was?.slot === is?.slot &&
     isSameMac(was?.mac, is?.mac)
   );
 }
+
+/** Whether a tunnel, if it was there, had this number: endpoints and routes have it, too. */
+const isNumbered = (tunnels: TableInput['tunnels'], key: string, number: number): boolean =>
+  (tunnels.get(key)?.number ?? number) === number;
 
 /** Addresses of the pods whose ports are others than before. */
 function* reattached(before: TableInput, { ports, desired }: TableInput): Iterable<string> {
@@ -361,7 +386,8 @@ const isSameMac = (a: Mac | undefined, b: Mac | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && a.every((byte, i) => byte === b[i]));
 
 /** A MAC as the table builder takes it: four bytes and two, each loaded little-endian. */
-function macWords(mac: Mac = new Uint8Array(6)): [number, number] {
+function macWords(mac: Mac | undefined): [number, number] {
+  if (!mac) return [0, 0];
   const view = new DataView(mac.buffer, mac.byteOffset, 6);
   return [view.getUint32(0, true), view.getUint16(4, true)];
 }

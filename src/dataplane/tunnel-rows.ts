@@ -51,6 +51,13 @@ export const encapsulations = { vxlan: TUNNEL_VXLAN, geneve: TUNNEL_GENEVE, ipip
 const AF_INET = 2;
 const AF_INET6 = 10;
 
+export const isSameFacts = (a: TunnelFacts | undefined, b: TunnelFacts): boolean =>
+  a?.number === b.number &&
+  a.mtu === b.mtu &&
+  a.slot === b.slot &&
+  a.slots === b.slots &&
+  a.isInjected === b.isInjected;
+
 /** What a row says beside its tunnel and the facts about it. */
 export interface TunnelPlace {
   readonly config: Config;

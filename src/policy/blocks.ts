@@ -7,7 +7,7 @@
  *
  * Between two prefixes the same terms hold for all addresses, so an address has those of its longest prefix.
  */
-import type { Address } from '../net/address.ts';
+import { type Address, MAPPED_BITS } from '../net/address.ts';
 import { type Prefix, single } from '../net/prefix.ts';
 import type { PeerTerm } from './rules.ts';
 
@@ -27,7 +27,6 @@ interface Node {
   block: Block | undefined;
 }
 
-const MAPPED_BITS = 96;
 const none: readonly number[] = [];
 
 export class BlockTerms {
@@ -47,6 +46,15 @@ export class BlockTerms {
     spread(this.#roots[4], none, list);
     spread(this.#roots[6], none, list);
     this.list = list;
+  }
+
+  /** Prefixes in which other terms hold than in those of `before`. */
+  changesFrom(before: BlockTerms): Prefix[] {
+    const is = new Map(this.list.map((block) => [block.prefix.text, block]));
+    const was = new Map(before.list.map((block) => [block.prefix.text, block]));
+    return [...new Map([...was, ...is])].flatMap(([text, { prefix }]) =>
+      isSame(was.get(text), is.get(text)) ? [] : [prefix],
+    );
   }
 
   /** The longest prefix around an address. */
@@ -72,6 +80,12 @@ export class BlockTerms {
     node.prefix = prefix;
     return node;
   }
+}
+
+function isSame(a: Block | undefined, b: Block | undefined): boolean {
+  if (!a || !b || a.terms.length !== b.terms.length) return false;
+  const terms = new Set(a.terms);
+  return b.terms.every((term) => terms.has(term));
 }
 
 function emptyNode(): Node {

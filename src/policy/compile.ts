@@ -4,21 +4,23 @@
  *     local pods, policies ─► groups ─► rules in force ─► terms ─┬─► classes of pods and blocks
  *                                                                └─► sets: a row for each class
  *
- * A change of one pod elsewhere asks the terms about that pod. Only what changes the terms themselves, which is a rule
- * that comes into force or goes, asks about every pod.
+ * A change of one pod elsewhere asks the terms about that pod. A rule that comes into force or goes asks about the pods
+ * of the namespaces, and in the blocks of addresses, that it names.
  */
 import { CLASS_UNKNOWN } from '../../asm/layout/tables.ts';
 import type { Cluster, ClusterChanges } from '../control/cluster.ts';
 import type { Pod } from '../control/pods.ts';
+import { AddressIndex } from './address-index.ts';
 import type { Block } from './blocks.ts';
 import { Classes, type PolicyClass } from './classes.ts';
 import type { CompiledPolicy, PolicySet, Traffic } from './compiled.ts';
 import { DecisionNumbers } from './decisions.ts';
 import { type Group, groupsOf } from './groups.ts';
+import type { Effort } from './pod-terms.ts';
 import { Pages } from './ports.ts';
 import { PolicyBook } from './rules.ts';
 import { CompiledSet } from './sets.ts';
-import { TermNumbers, Terms } from './terms.ts';
+import { type Reach, TermNumbers, Terms } from './terms.ts';
 
 export interface PolicyInput {
   readonly cluster: Cluster;
@@ -56,14 +58,20 @@ const empty: CompiledPolicy = {
   decisions: new Map(),
 };
 
+const nobody: Reach = { isEverybody: false, namespaces: new Set(), prefixes: [] };
+
 /** The policy of one node. When a change throws, the compiler is of no more use. */
 export class PolicyCompiler {
   readonly #book = new PolicyBook();
   readonly #shared = { numbers: new TermNumbers(), pages: new Pages(), decisions: new DecisionNumbers() };
   readonly #classes = new Classes();
   readonly #identities = new Map<string, number>();
-  #terms = new Terms([], this.#shared.numbers);
+  readonly #addresses = new AddressIndex();
+  readonly #effort: Effort = { selectors: 0 };
+  #terms = new Terms([], this.#shared.numbers, this.#effort);
   #groups: readonly Group[] = [];
+  /** Sets made since it was last looked which pages are in use. */
+  #newSets = 0;
   #sets = new Map<string, CompiledSet>();
   #policy: CompiledPolicy = empty;
 
@@ -76,29 +84,28 @@ export class PolicyCompiler {
    * @throws RangeError where the ports of one set are too many classes
    */
   apply(input: PolicyInput): PolicyDelta {
+    const before = this.#effort.selectors;
     const isRegrouped = this.#regroup(input);
-    const asked = this.#terms.pods.evaluations;
-    const isAskedAnew = isRegrouped && this.#ask();
-    const selectors = () => this.#terms.pods.evaluations - (isAskedAnew ? 0 : asked);
-    const classified = this.#classify(input, isAskedAnew);
-    const blocks = isAskedAnew ? this.#classifyBlocks() : this.#policy.blocks;
+    const reach = isRegrouped ? this.#ask(input) : nobody;
+    const classified = this.#classify(input, reach);
+    const blocks = reach.prefixes.length > 0 ? this.#classifyBlocks() : this.#policy.blocks;
     const fresh = this.#classes.settle();
     const { sets, rows } = this.#compileSets(fresh);
-    this.#policy = {
-      ...this.#policy,
-      classes: this.#classes.size,
-      identities: this.#identities,
-      blocks,
-      ...((isRegrouped || sets > 0) && {
-        sets: [...this.#sets.values()],
-        pods: this.#setsOf(input.localPods),
-      }),
-      ...((isRegrouped || rows > 0) && { decisions: this.#decisionsInUse() }),
-    };
+    const isSame = !isRegrouped && classified.identities.size === 0 && fresh.length === 0 && rows === 0;
+    if (!isSame) {
+      this.#policy = {
+        classes: this.#classes.size,
+        identities: this.#identities,
+        blocks,
+        sets: isRegrouped || sets > 0 ? [...this.#sets.values()] : this.#policy.sets,
+        pods: isRegrouped || sets > 0 ? this.#setsOf(input.localPods) : this.#policy.pods,
+        decisions: isRegrouped || rows > 0 ? this.#decisionsInUse() : this.#policy.decisions,
+      };
+    }
     return {
       identities: classified.identities,
       classes: new Set(fresh.map(({ number }) => number)),
-      work: { pods: classified.pods, selectors: selectors(), sets, rows },
+      work: { pods: classified.pods, selectors: this.#effort.selectors - before, sets, rows },
     };
   }
 
@@ -109,24 +116,25 @@ export class PolicyCompiler {
     return true;
   }
 
-  /** @returns whether something else is asked about peers than before */
-  #ask(): boolean {
-    const terms = new Terms(this.#groups, this.#shared.numbers);
-    if (terms.signature === this.#terms.signature) return false;
+  #ask({ cluster }: PolicyInput): Reach {
+    const terms = new Terms(this.#groups, this.#shared.numbers, this.#effort);
+    const reach = terms.follow(this.#terms, cluster.namespaces);
     this.#terms = terms;
-    return true;
+    return reach;
   }
 
-  #classify({ cluster, changes }: PolicyInput, isAll: boolean): { identities: Set<string>; pods: number } {
+  #classify(input: PolicyInput, reach: Reach): { identities: Set<string>; pods: number } {
+    const { cluster, changes } = input;
     const identities = new Set<string>();
     // An address can go from one pod to another in one change: it is taken away before it is given.
     for (const [key, before] of changes.pods) {
-      const kept = new Set(cluster.pods.get(key)?.addresses.map(({ text }) => text));
+      const after = cluster.pods.get(key);
+      if (before) this.#addresses.remove(before);
+      if (after) this.#addresses.add(after);
+      const kept = new Set(after?.addresses.map(({ text }) => text));
       for (const { text } of before?.addresses ?? []) if (!kept.has(text)) this.#leave(text, identities);
     }
-    const keys = isAll
-      ? cluster.pods.keys()
-      : [...changes.pods.keys(), ...podsIn(changes.namespaces, cluster)];
+    const keys = reach.isEverybody ? cluster.pods.keys() : this.#reached(input, reach);
     let pods = 0;
     for (const key of keys) {
       const pod = cluster.pods.get(key);
@@ -138,6 +146,15 @@ export class PolicyCompiler {
       }
     }
     return { identities, pods };
+  }
+
+  /** Keys of the pods about which something else may hold than before. */
+  #reached({ cluster, changes }: PolicyInput, { namespaces, prefixes }: Reach): Set<string> {
+    const keys = new Set(changes.pods.keys());
+    for (const name of [...namespaces, ...changes.namespaces])
+      for (const key of cluster.podsIn(name)) keys.add(key);
+    for (const prefix of prefixes) for (const key of this.#addresses.inside(prefix)) keys.add(key);
+    return keys;
   }
 
   #classifyBlocks(): CompiledPolicy['blocks'] {
@@ -188,6 +205,7 @@ export class PolicyCompiler {
         return [key, set];
       }),
     );
+    this.#newSets += sets;
     return { sets, rows };
   }
 
@@ -209,7 +227,10 @@ export class PolicyCompiler {
 
   #decisionsInUse(): CompiledPolicy['decisions'] {
     const sets = [...this.#sets.values()];
-    this.#shared.pages.keep(new Set(sets.flatMap(({ maps }) => Object.values(maps).flat())));
+    if (this.#newSets > sets.length) {
+      this.#shared.pages.keep(new Set(sets.flatMap(({ maps }) => Object.values(maps).flat())));
+      this.#newSets = 0;
+    }
     this.#shared.decisions.keep(new Set(sets.flatMap(({ decisions }) => [...decisions])));
     return this.#shared.decisions.snapshot();
   }
@@ -222,9 +243,4 @@ function concernsRules({ cluster, node, localPods, changes }: PolicyInput): bool
   for (const { namespace } of localPods.values())
     if (changes.policies.has(namespace) || changes.namespaces.has(namespace)) return true;
   return false;
-}
-
-function* podsIn(namespaces: ReadonlySet<string>, { pods }: Cluster): Iterable<string> {
-  if (namespaces.size === 0) return;
-  for (const { key, namespace } of pods.values()) if (namespaces.has(namespace)) yield key;
 }

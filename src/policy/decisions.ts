@@ -7,23 +7,28 @@ import type { Decision } from './compiled.ts';
 class TooManyDecisions extends Error {
   override readonly name = 'TooManyDecisions';
 
-  constructor() {
+  constructor(most: number) {
     super(
-      `the policies of this node's pods have more than ${MAX_DECISIONS - 1} rules that can decide, which cannot be told apart`,
+      `the rules that can decide about this node's pods are more than ${most}, which is how many can be counted`,
     );
   }
 }
 
 /** A decision keeps its number for as long as it is in use. */
 export class DecisionNumbers {
-  readonly #numbering = new Numbering(1, MAX_DECISIONS);
+  readonly #numbering: Numbering;
   readonly #decisions = new Map<number, Decision>();
+
+  /** @param limit first number that there is not */
+  constructor(limit = MAX_DECISIONS) {
+    this.#numbering = new Numbering(1, limit);
+  }
 
   /** @throws TooManyDecisions */
   of(decision: Decision): number {
     const key = JSON.stringify(decision);
     const number = this.#numbering.add(key);
-    if (number === undefined) throw new TooManyDecisions();
+    if (number === undefined) throw new TooManyDecisions(this.#numbering.capacity);
     if (!this.#decisions.has(number)) this.#decisions.set(number, decision);
     return number;
   }

@@ -8,53 +8,110 @@
  *
  * Jobs and StatefulSets give every pod a label of its own, so whole label sets would be as many as pods.
  */
-import { type LabelSelector, type Labels, selects } from '../control/selectors.ts';
-import { insideOf, type PodSelection } from './rules.ts';
+import { type LabelSelector, type Labels, selectorText, selects } from '../control/selectors.ts';
+import type { PodSelection } from './rules.ts';
 
-interface NumberedTerm {
+export interface NumberedTerm {
   readonly number: number;
   readonly term: PodSelection;
 }
 
+/** Counts what is evaluated. */
+export interface Effort {
+  selectors: number;
+}
+
+interface Seen {
+  readonly labels: Labels;
+  readonly view: View;
+}
+
 export class PodTerms {
-  readonly #terms: readonly NumberedTerm[];
-  /** By the name of the namespace. */
-  readonly #views = new Map<string, { readonly labels: Labels; readonly view: View }>();
+  readonly #effort: Effort;
+  readonly #terms: ReadonlyMap<number, NumberedTerm>;
+  /** By the name of the namespace in which alone they can hold. */
+  readonly #byName = new Map<string, NumberedTerm[]>();
+  /** By the selector of namespaces, as text. */
+  readonly #bySelector = new Map<
+    string,
+    { readonly selector: LabelSelector; readonly terms: NumberedTerm[] }
+  >();
+  readonly #seen = new Map<string, Seen>();
   /** Namespaces in which the same selectors can hold share a view. */
-  readonly #shared = new Map<string, View>();
-  #evaluations = 0;
+  readonly #views = new Map<string, View>();
 
-  constructor(terms: readonly NumberedTerm[]) {
-    this.#terms = terms;
-  }
-
-  /** How many selectors have been evaluated. */
-  get evaluations(): number {
-    return (
-      this.#evaluations + [...this.#shared.values()].reduce((sum, { evaluations }) => sum + evaluations, 0)
-    );
+  constructor(terms: readonly NumberedTerm[], effort: Effort) {
+    this.#effort = effort;
+    this.#terms = new Map(terms.map((one) => [one.number, one]));
+    for (const one of terms) {
+      const { namespaces } = one.term;
+      if (typeof namespaces === 'string') {
+        this.#byName.set(namespaces, [...(this.#byName.get(namespaces) ?? []), one]);
+        continue;
+      }
+      const text = selectorText(namespaces);
+      const known = this.#bySelector.get(text) ?? { selector: namespaces, terms: [] };
+      known.terms.push(one);
+      this.#bySelector.set(text, known);
+    }
   }
 
   of(namespace: string, namespaceLabels: Labels, labels: Labels): readonly number[] {
-    return this.#view(namespace, namespaceLabels).of(labels);
+    const seen = this.#seen.get(namespace);
+    const view = seen?.labels === namespaceLabels ? seen.view : this.#look(namespace, namespaceLabels);
+    return view.of(labels);
   }
 
-  #view(namespace: string, labels: Labels): View {
-    const known = this.#views.get(namespace);
-    if (known?.labels === labels) return known.view;
-    this.#evaluations += this.#terms.length;
-    const inside = this.#terms.filter(({ term }) => insideOf(term, namespace, labels));
-    const key = inside.map(({ number }) => number).join();
-    const view = this.#shared.get(key) ?? new View(inside);
-    this.#shared.set(key, view);
-    this.#views.set(namespace, { labels, view });
+  /**
+   * Keeps the answers of other terms as far as they are the same here.
+   * @returns names of the namespaces in which they may not be
+   */
+  follow(before: PodTerms, namespaces: ReadonlyMap<string, Labels>): Set<string> {
+    const changed = new Set<string>();
+    for (const { term } of [...this.#without(before), ...before.#without(this)]) {
+      if (typeof term.namespaces === 'string') changed.add(term.namespaces);
+      else
+        for (const [name, labels] of namespaces)
+          if (this.#selects(term.namespaces, labels)) changed.add(name);
+    }
+    for (const [name, seen] of before.#seen) {
+      this.#views.set(seen.view.key, seen.view);
+      if (!changed.has(name)) this.#seen.set(name, seen);
+    }
+    return changed;
+  }
+
+  /** Terms that others have not. */
+  *#without(others: PodTerms): Iterable<NumberedTerm> {
+    for (const [number, one] of this.#terms) if (!others.#terms.has(number)) yield one;
+  }
+
+  #selects(selector: LabelSelector, labels: Labels): boolean {
+    this.#effort.selectors++;
+    return selects(selector, labels);
+  }
+
+  #look(namespace: string, labels: Labels): View {
+    const inside = [...(this.#byName.get(namespace) ?? [])];
+    for (const { selector, terms } of this.#bySelector.values()) {
+      if (this.#selects(selector, labels)) inside.push(...terms);
+    }
+    const key = inside
+      .map(({ number }) => number)
+      .sort((a, b) => a - b)
+      .join();
+    const view = this.#views.get(key) ?? new View(key, inside, this.#effort);
+    this.#views.set(key, view);
+    this.#seen.set(namespace, { labels, view });
     return view;
   }
 }
 
 /** The selectors of pods that can hold in a namespace. */
 class View {
-  evaluations = 0;
+  /** Numbers of the terms. */
+  readonly key: string;
+  readonly #effort: Effort;
   /** Those that ask for one value of a label, under it; one label is enough to pass most selectors by. */
   readonly #byLabel = new Map<string, Map<string, NumberedTerm[]>>();
   readonly #others: NumberedTerm[] = [];
@@ -62,13 +119,15 @@ class View {
   readonly #values = new Map<string, Set<string>>();
   readonly #answers = new Map<string, readonly number[]>();
 
-  constructor(terms: readonly NumberedTerm[]) {
+  constructor(key: string, terms: readonly NumberedTerm[], effort: Effort) {
+    this.key = key;
+    this.#effort = effort;
     for (const one of terms) {
       const { pods } = one.term;
-      for (const [key, values] of asked(pods)) {
-        const known = this.#values.get(key) ?? new Set();
+      for (const [label, values] of asked(pods)) {
+        const known = this.#values.get(label) ?? new Set();
         for (const value of values) known.add(value);
-        this.#values.set(key, known);
+        this.#values.set(label, known);
       }
       const [first] = Object.entries(pods.matchLabels ?? {});
       if (!first) {
@@ -107,7 +166,7 @@ class View {
       ([key, value]) => this.#byLabel.get(key)?.get(value) ?? [],
     );
     const all = [...this.#others, ...candidates];
-    this.evaluations += all.length;
+    this.#effort.selectors += all.length;
     return all.filter(({ term }) => selects(term.pods, labels)).map(({ number }) => number);
   }
 }

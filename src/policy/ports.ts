@@ -35,9 +35,9 @@ export interface PortClasses {
 export class Pages {
   readonly #pages = new Map<string, Uint16Array>();
 
-  share(page: Uint16Array): Uint16Array {
-    const [first] = page;
-    const key = page.every((entry) => entry === first) ? `${first}` : page.join();
+  /** @param isUniform all of its ports are of one class */
+  share(page: Uint16Array, isUniform: boolean): Uint16Array {
+    const key = isUniform ? `${page[0]}` : page.join();
     const known = this.#pages.get(key) ?? page.slice();
     this.#pages.set(key, known);
     return known;
@@ -61,6 +61,8 @@ export function classifyPorts(ranges: Iterable<PortRange>, pages: Pages): PortCl
   const map = (protocol: Protocol): Uint16Array[] => {
     const own = [...distinct].filter(([, range]) => range.protocol === protocol);
     const entries = new Uint16Array(PORTS);
+    /** Numbers of pages in the midst of which a stretch begins. */
+    const cut = new Set<number>();
     for (const { from, end, inside } of intervals(own)) {
       const key = inside.length === 0 ? '' : `${protocol} ${inside.join()}`;
       let number = numbers.get(key);
@@ -72,9 +74,10 @@ export function classifyPorts(ranges: Iterable<PortRange>, pages: Pages): PortCl
         for (const range of inside) members.get(range)?.push(number);
       }
       entries.fill(number, from, end);
+      if (from % PAGE !== 0) cut.add(Math.floor(from / PAGE));
     }
     return Array.from({ length: PORTS / PAGE }, (_, page) =>
-      pages.share(entries.subarray(page * PAGE, (page + 1) * PAGE)),
+      pages.share(entries.subarray(page * PAGE, (page + 1) * PAGE), !cut.has(page)),
     );
   };
   const [TCP, UDP, SCTP] = protocols.map(map) as [Uint16Array[], Uint16Array[], Uint16Array[]];

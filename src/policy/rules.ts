@@ -138,7 +138,7 @@ export class PolicyBook {
 }
 
 /** Whether a selection looks into a namespace at all. */
-export function insideOf({ namespaces }: PodSelection, namespace: string, labels: Labels): boolean {
+function insideOf({ namespaces }: PodSelection, namespace: string, labels: Labels): boolean {
   return typeof namespaces === 'string' ? namespaces === namespace : selects(namespaces, labels);
 }
 

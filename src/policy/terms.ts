@@ -7,9 +7,10 @@
  */
 import type { Pod } from '../control/pods.ts';
 import type { Labels } from '../control/selectors.ts';
+import type { Prefix } from '../net/prefix.ts';
 import { BlockTerms } from './blocks.ts';
 import type { Direction } from './compiled.ts';
-import { PodTerms } from './pod-terms.ts';
+import { type Effort, PodTerms } from './pod-terms.ts';
 import type { PeerTerm, PortTerm, Rule } from './rules.ts';
 
 /** A question's number stays the same for as long as it is asked. */
@@ -43,17 +44,24 @@ export interface Rules {
   readonly rules: readonly Rule[];
 }
 
+/** About whom other answers may be given than before. */
+export interface Reach {
+  readonly isEverybody: boolean;
+  /** Pods of these namespaces. */
+  readonly namespaces: ReadonlySet<string>;
+  /** Pods with an address in one of these. */
+  readonly prefixes: readonly Prefix[];
+}
+
 export class Terms {
-  readonly pods: PodTerms;
-  readonly blocks: BlockTerms;
-  /** Equal where the same is asked. */
-  readonly signature: string;
+  readonly #pods: PodTerms;
+  #blocks: BlockTerms;
   readonly #numbers: TermNumbers;
   /** Ports that peers call by a name that is asked for. */
   readonly #named = new Map<string, Set<number>>();
 
   /** @param lists ports by name are asked of the destination, so only egress rules ask a peer for them */
-  constructor(lists: readonly Rules[], numbers: TermNumbers) {
+  constructor(lists: readonly Rules[], numbers: TermNumbers, effort: Effort) {
     const terms = new Map<string, PeerTerm>();
     for (const { direction, rules } of lists) {
       for (const { peers, ports } of rules) {
@@ -65,21 +73,31 @@ export class Terms {
     this.#numbers = numbers;
     numbers.keep((text) => terms.has(text) || this.#named.has(text.split('=')[0] ?? ''));
     const numbered = [...terms.values()].map((term) => ({ term, number: numbers.of(term.text) }));
-    this.pods = new PodTerms(
-      numbered.flatMap(({ term, number }) => (term.kind === 'pods' ? [{ term, number }] : [])),
-    );
-    this.blocks = new BlockTerms(numbered);
-    const addresses = (term: PeerTerm) =>
-      term.kind === 'nodes' ? [...term.addresses.keys()].sort().join() : '';
-    this.signature = JSON.stringify([
-      [...terms.values()].map((term) => `${term.text} ${addresses(term)}`).sort(),
-      [...this.#named.keys()].sort(),
-    ]);
+    const pods = numbered.flatMap(({ term, number }) => (term.kind === 'pods' ? [{ term, number }] : []));
+    this.#pods = new PodTerms(pods, effort);
+    this.#blocks = new BlockTerms(numbered);
+  }
+
+  /** Keeps the answers to other terms as far as they are the same here. */
+  follow(before: Terms, namespaces: ReadonlyMap<string, Labels>): Reach {
+    const prefixes = this.#blocks.changesFrom(before.#blocks);
+    if (prefixes.length === 0) this.#blocks = before.#blocks;
+    for (const [key, ports] of this.#named) for (const port of before.named(key)) ports.add(port);
+    return {
+      isEverybody: [...this.#named.keys()].some((key) => !before.#named.has(key)),
+      namespaces: this.#pods.follow(before.#pods, namespaces),
+      prefixes,
+    };
+  }
+
+  /** The same object for as long as the same blocks are asked for. */
+  get blocks(): BlockTerms {
+    return this.#blocks;
   }
 
   /** Numbers of the terms that hold for a pod whatever its address, not in order. */
   ofPod(pod: Pod, namespaceLabels: Labels): readonly number[] {
-    const held = this.pods.of(pod.namespace, namespaceLabels, pod.labels);
+    const held = this.#pods.of(pod.namespace, namespaceLabels, pod.labels);
     if (this.#named.size === 0) return held;
     const named = pod.namedPorts.flatMap(({ protocol, name, number }) => {
       const key = nameKey({ protocol, name });

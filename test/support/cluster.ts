@@ -3,16 +3,19 @@
 import { type Cluster, clusterOf } from '../../src/control/cluster.ts';
 import { type Desired, desiredOf } from '../../src/control/desired.ts';
 import { readManifests } from '../../src/control/manifests.ts';
+import type { Objects } from '../../src/control/objects.ts';
 import { faultText } from '../../src/control/store.ts';
 import { loadConfigText } from './configuration.ts';
 
 /** Manifest objects that must be good. */
-export function clusterFrom(objects: readonly object[]): Cluster {
+export function objectsFrom(objects: readonly object[]): Objects {
   const text = JSON.stringify({ kind: 'List', apiVersion: 'v1', items: objects });
   const reading = readManifests([{ file: 'test.json', text }]);
   if (reading.faults.length > 0) throw new Error(reading.faults.map(faultText).join('\n'));
-  return clusterOf(reading.objects);
+  return reading.objects;
 }
+
+export const clusterFrom = (objects: readonly object[]): Cluster => clusterOf(objectsFrom(objects));
 
 export const desiredFrom = (objects: readonly object[], node = 'node-1', more: object = {}): Desired =>
   desiredOf(clusterFrom(objects), loadConfigText(node, more));

@@ -10,10 +10,16 @@ import {
   PORT_INGRESS_SET,
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../../src/config/schema.ts';
-import type { Desired } from '../../src/control/desired.ts';
+import type { Desired, DesiredDelta } from '../../src/control/desired.ts';
 import { createMemory, type Memory, type MemoryPlan, planMemory } from '../../src/dataplane/memory.ts';
 import { type ControlExports, compileDataPath, instantiate } from '../../src/dataplane/module.ts';
-import { fillTables, type TablePort, type TableUse } from '../../src/dataplane/tables.ts';
+import {
+  fillTables,
+  TableArea,
+  type TableInput,
+  type TablePort,
+  type TableUse,
+} from '../../src/dataplane/tables.ts';
 import type { TunnelFacts } from '../../src/dataplane/tunnel-rows.ts';
 import { type Address, address } from '../../src/net/address.ts';
 
@@ -33,9 +39,12 @@ export class TestTables {
   readonly plan: MemoryPlan;
   readonly memory: Memory;
   readonly wasm: FinderExports;
-  readonly area: number;
+  area: number;
+  readonly #areas: readonly [TableArea, TableArea];
   readonly #config: Config;
   #desired: Desired | undefined;
+  /** Numbers that tunnels keep, by key. */
+  readonly #tunnels = new Map<string, number>();
   #epoch = 0;
 
   constructor(config: Config) {
@@ -44,31 +53,55 @@ export class TestTables {
     this.memory = createMemory(this.plan);
     this.wasm = instantiate<FinderExports>(module, this.memory.wasm);
     this.area = this.plan.areas[0];
+    const area = (at: number) => new TableArea(this.wasm, this.memory, at, this.plan.areaSize);
+    this.#areas = [area(this.plan.areas[0]), area(this.plan.areas[1])];
   }
 
   /** Fills the area as the daemon would with every local pod attached. */
   fill(desired: Desired): TableUse {
-    this.#desired = desired;
-    const tunnels = new Map<string, TunnelFacts>(
-      desired.tunnels.map(({ key }, number) => [
-        key,
-        { number, mtu: 1450, slot: FIRST_SOCKET_SLOT + 1, slots: 32, isInjected: false },
-      ]),
-    );
-    const mac = new Uint8Array([2, 0, 0, 0, 0, 1]);
-    const ports: TablePort[] = [
-      { slot: 0, kind: 'node', mac, mtu: 1450 },
-      ...[...desired.localPods.keys()].map(
-        (pod, i): TablePort => ({ slot: 2 + i, kind: 'pod', pod, mac, mtu: 1450 }),
-      ),
-    ];
     this.#epoch += 2;
-    return fillTables(this.wasm, this.memory, this.area, this.plan.areaSize, this.#epoch, {
+    const { area, wasm, memory, plan } = this;
+    return fillTables(wasm, memory, area, plan.areaSize, this.#epoch, this.#input(desired));
+  }
+
+  /**
+   * Brings the area whose turn it is up to date, as the daemon would, and looks into that one from now on.
+   * @param delta since the last time; undefined: everything may have changed
+   */
+  follow(desired: Desired, delta: DesiredDelta | undefined): TableUse {
+    this.#epoch++;
+    if (delta) for (const area of this.#areas) area.mark(delta);
+    const turn = (this.#epoch & 1) as 0 | 1;
+    this.area = this.plan.areas[turn];
+    return this.#areas[turn].write(this.#epoch, this.#input(desired));
+  }
+
+  #input(desired: Desired): TableInput {
+    this.#desired = desired;
+    const shared = { mtu: 1450, slot: FIRST_SOCKET_SLOT + 1, slots: 32, isInjected: false };
+    const mac = new Uint8Array([2, 0, 0, 0, 0, 1]);
+    return {
       desired,
       config: this.#config,
-      ports,
-      tunnels,
-    });
+      ports: [
+        { slot: 0, kind: 'node', mac, mtu: 1450 },
+        ...[...desired.localPods.keys()].map(
+          (pod, i): TablePort => ({ slot: 2 + i, kind: 'pod', pod, mac, mtu: 1450 }),
+        ),
+      ],
+      tunnels: new Map(
+        desired.tunnels.map(({ key }): [string, TunnelFacts] => {
+          const number = this.#tunnels.get(key) ?? this.#tunnels.size;
+          this.#tunnels.set(key, number);
+          return [key, { number, ...shared }];
+        }),
+      ),
+    };
+  }
+
+  /** Key of the tunnel of a number; undefined: none. */
+  tunnel(number: number): string | undefined {
+    return [...this.#tunnels].find(([, one]) => one === number)?.[0];
   }
 
   /** What a finder answers: offset of an endpoint's row, value of a route, class of a block; 0: none. */
