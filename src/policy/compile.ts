@@ -10,6 +10,7 @@
 import { CLASS_UNKNOWN } from '../../asm/layout/tables.ts';
 import type { Cluster, ClusterChanges } from '../control/cluster.ts';
 import type { Pod } from '../control/pods.ts';
+import { selects } from '../control/selectors.ts';
 import { AddressIndex } from './address-index.ts';
 import type { Block } from './blocks.ts';
 import { Classes, type PolicyClass } from './classes.ts';
@@ -58,7 +59,7 @@ const empty: CompiledPolicy = {
   decisions: new Map(),
 };
 
-const nobody: Reach = { isEverybody: false, namespaces: new Set(), prefixes: [] };
+const nobody: Reach = { isEverybody: false, selectors: new Map(), prefixes: [] };
 
 /** The policy of one node. When a change throws, the compiler is of no more use. */
 export class PolicyCompiler {
@@ -149,10 +150,16 @@ export class PolicyCompiler {
   }
 
   /** Keys of the pods about which something else may hold than before. */
-  #reached({ cluster, changes }: PolicyInput, { namespaces, prefixes }: Reach): Set<string> {
+  #reached({ cluster, changes }: PolicyInput, { selectors, prefixes }: Reach): Set<string> {
     const keys = new Set(changes.pods.keys());
-    for (const name of [...namespaces, ...changes.namespaces])
-      for (const key of cluster.podsIn(name)) keys.add(key);
+    for (const name of changes.namespaces) for (const key of cluster.podsIn(name)) keys.add(key);
+    for (const [name, changed] of selectors) {
+      for (const key of cluster.podsIn(name)) {
+        this.#effort.selectors += changed.length;
+        const labels = cluster.pods.get(key)?.labels ?? {};
+        if (changed.some((selector) => selects(selector, labels))) keys.add(key);
+      }
+    }
     for (const prefix of prefixes) for (const key of this.#addresses.inside(prefix)) keys.add(key);
     return keys;
   }

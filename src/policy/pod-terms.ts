@@ -64,21 +64,28 @@ export class PodTerms {
 
   /**
    * Keeps the answers of other terms as far as they are the same here.
-   * @returns names of the namespaces in which they may not be
+   * @returns selectors of pods for which something else is asked than before, by the namespaces in which they can hold
    */
-  follow(before: PodTerms, namespaces: ReadonlyMap<string, Labels>): Set<string> {
-    const changed = new Set<string>();
+  follow(before: PodTerms, namespaces: ReadonlyMap<string, Labels>): Map<string, LabelSelector[]> {
+    const changed = new Map<string, LabelSelector[]>();
     for (const { term } of [...this.#without(before), ...before.#without(this)]) {
-      if (typeof term.namespaces === 'string') changed.add(term.namespaces);
-      else
-        for (const [name, labels] of namespaces)
-          if (this.#selects(term.namespaces, labels)) changed.add(name);
+      for (const name of this.#inside(term, namespaces)) {
+        const selectors = changed.get(name);
+        if (selectors) selectors.push(term.pods);
+        else changed.set(name, [term.pods]);
+      }
     }
     for (const [name, seen] of before.#seen) {
       this.#views.set(seen.view.key, seen.view);
       if (!changed.has(name)) this.#seen.set(name, seen);
     }
     return changed;
+  }
+
+  /** Namespaces in which a term can hold. */
+  *#inside({ namespaces: where }: PodSelection, namespaces: ReadonlyMap<string, Labels>): Iterable<string> {
+    if (typeof where === 'string') yield where;
+    else for (const [name, labels] of namespaces) if (this.#selects(where, labels)) yield name;
   }
 
   /** Terms that others have not. */

@@ -6,7 +6,7 @@
  *     TCP/web = 8080       12 ┘
  */
 import type { Pod } from '../control/pods.ts';
-import type { Labels } from '../control/selectors.ts';
+import type { LabelSelector, Labels } from '../control/selectors.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { BlockTerms } from './blocks.ts';
 import type { Direction } from './compiled.ts';
@@ -47,8 +47,8 @@ export interface Rules {
 /** About whom other answers may be given than before. */
 export interface Reach {
   readonly isEverybody: boolean;
-  /** Pods of these namespaces. */
-  readonly namespaces: ReadonlySet<string>;
+  /** Pods that one of these selects, by their namespaces. */
+  readonly selectors: ReadonlyMap<string, readonly LabelSelector[]>;
   /** Pods with an address in one of these. */
   readonly prefixes: readonly Prefix[];
 }
@@ -85,7 +85,7 @@ export class Terms {
     for (const [key, ports] of this.#named) for (const port of before.named(key)) ports.add(port);
     return {
       isEverybody: [...this.#named.keys()].some((key) => !before.#named.has(key)),
-      namespaces: this.#pods.follow(before.#pods, namespaces),
+      selectors: this.#pods.follow(before.#pods, namespaces),
       prefixes,
     };
   }
