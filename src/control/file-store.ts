@@ -1,9 +1,11 @@
 // Store over a directory of manifests (*.yaml, *.yml, *.json), watched.
+import { hash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { changesBetween, noChanges, type ObjectChanges } from './changes.ts';
-import { type Manifest, readManifests } from './manifests.ts';
+import { type FileReading, joinReadings, readManifest } from './manifests.ts';
 import type { Objects } from './objects.ts';
 import { faultText, type Store, type StoreState } from './store.ts';
 
@@ -12,9 +14,23 @@ const SETTLE_MS = 50;
 /** Longest time without a look: covers a directory that was replaced, and file systems without inotify. */
 const RESCAN_MS = 5_000;
 
+/** File systems count time in steps, of which the longest is FAT's two seconds. */
+const CLOCK_MS = 2_000n;
+
+/** A file as it was last read. */
+interface KnownFile {
+  readonly stamp: string | undefined;
+  readonly digest: string;
+  /** The same object for as long as the file holds the same. */
+  readonly reading: FileReading;
+}
+
+type Files = ReadonlyMap<string, KnownFile>;
+
 /**
  * The whole directory is one state: a bad manifest keeps the last good state of all of it, so that a mistake in one
- * file never applies half an intention.
+ * file never applies half an intention. Only files that have changed are read again, and objects of others stay the same
+ * ones.
  */
 export class FileStore implements Store {
   readonly #directory: string;
@@ -23,7 +39,9 @@ export class FileStore implements Store {
   #settling: NodeJS.Timeout | undefined;
   #rescan: NodeJS.Timeout | undefined;
   #reading: Promise<void> = Promise.resolve();
-  #signature = '';
+  #files: Files = new Map();
+  /** `#files` is what the directory held when it was last read. */
+  #isRead = false;
   #changed: (changes: ObjectChanges) => void = () => {};
   #stopped = false;
 
@@ -82,31 +100,29 @@ export class FileStore implements Store {
 
   async #readOnce(): Promise<void> {
     if (this.#stopped) return;
-    let manifests: Manifest[];
     try {
-      manifests = await readDirectory(this.#directory);
+      const files = await readDirectory(this.#directory, this.#files);
+      if (this.#isRead && isSame(files, this.#files)) return;
+      this.#files = files;
+      this.#isRead = true;
     } catch (error) {
-      return this.#apply('unreadable', {
-        ...this.#state,
-        faults: [
-          {
-            source: this.#directory,
-            object: '',
-            field: '',
-            message: `cannot be read: ${(error as Error).message}`,
-          },
-        ],
-      });
+      this.#unreadable((error as Error).message);
+      return;
     }
-    const signature = JSON.stringify(manifests);
-    if (signature === this.#signature) return;
-    const { objects, faults, ignored } = readManifests(manifests);
-    this.#apply(signature, { objects: faults.length === 0 ? objects : this.#state.objects, faults, ignored });
+    const { objects, faults, ignored } = joinReadings(
+      [...this.#files].map(([file, { reading }]) => [file, reading]),
+    );
+    this.#apply({ objects: faults.length === 0 ? objects : this.#state.objects, faults, ignored });
   }
 
-  #apply(signature: string, state: StoreState): void {
-    if (signature === this.#signature) return;
-    this.#signature = signature;
+  #unreadable(reason: string): void {
+    this.#isRead = false;
+    const fault = { source: this.#directory, object: '', field: '', message: `cannot be read: ${reason}` };
+    if (isDeepStrictEqual(this.#state.faults, [fault])) return;
+    this.#apply({ ...this.#state, faults: [fault] });
+  }
+
+  #apply(state: StoreState): void {
     const before = this.#state.objects;
     this.#state = state;
     this.#changed(state.objects ? changesBetween(before, state.objects) : noChanges);
@@ -126,18 +142,40 @@ export async function readObjects(directory: string): Promise<Objects> {
   return objects;
 }
 
-async function readDirectory(directory: string): Promise<Manifest[]> {
+/** Reads what has changed since; a file that is gone between listing and reading is none. */
+async function readDirectory(directory: string, before: Files): Promise<Files> {
   const names = (await readdir(directory)).filter((name) => /^[^.].*\.(ya?ml|json)$/.test(name)).sort();
-  const manifests = await Promise.all(
-    names.map(async (file): Promise<Manifest[]> => {
+  const files = await Promise.all(
+    names.map(async (name): Promise<[string, KnownFile][]> => {
       try {
-        return [{ file, text: await readFile(join(directory, file), 'utf8') }];
+        return [[name, await readOne(directory, name, before.get(name))]];
       } catch (error) {
-        // Deleted between listing and reading.
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
         throw error;
       }
     }),
   );
-  return manifests.flat();
+  return new Map(files.flat());
 }
+
+async function readOne(directory: string, file: string, before: KnownFile | undefined): Promise<KnownFile> {
+  const path = join(directory, file);
+  const stamp = await stampOf(path);
+  if (before && stamp !== undefined && stamp === before.stamp) return before;
+  const text = await readFile(path, 'utf8');
+  const digest = hash('sha1', text);
+  return {
+    stamp,
+    digest,
+    reading: before?.digest === digest ? before.reading : readManifest({ file, text }),
+  };
+}
+
+/** Another one after each change; undefined: so young that another change may not show in it. */
+async function stampOf(path: string): Promise<string | undefined> {
+  const { dev, ino, size, ctimeMs, ctimeNs } = await stat(path, { bigint: true });
+  return BigInt(Date.now()) - ctimeMs < CLOCK_MS ? undefined : `${dev} ${ino} ${size} ${ctimeNs}`;
+}
+
+const isSame = (a: Files, b: Files): boolean =>
+  a.size === b.size && [...a].every(([name, { reading }]) => b.get(name)?.reading === reading);

@@ -27,99 +27,125 @@ export interface Reading {
   readonly ignored: Readonly<Record<string, number>>;
 }
 
-/** Reads manifests of YAML (several documents each) or JSON, objects or Lists of objects. */
-export function readManifests(manifests: readonly Manifest[]): Reading {
-  const reader = new ManifestReader();
-  for (const manifest of manifests) reader.read(manifest);
-  return reader.reading();
+/** What one file holds. */
+export interface FileReading {
+  readonly objects: readonly ManifestObject[];
+  readonly faults: readonly StoreFault[];
+  readonly ignored: Readonly<Record<string, number>>;
 }
 
-class ManifestReader {
-  readonly #nodes: NodeObject[] = [];
-  readonly #namespaces: NamespaceObject[] = [];
-  readonly #pods: PodObject[] = [];
-  readonly #policies: NetworkPolicyObject[] = [];
-  readonly #clusterPolicies: ClusterNetworkPolicyObject[] = [];
-  readonly #faults: StoreFault[] = [];
-  readonly #ignored: Record<string, number> = {};
-  /** File in which each object was first seen. */
-  readonly #seen = new Map<string, string>();
+type ManifestObject = z.output<(typeof kinds)[Kind]>;
 
-  read({ file, text }: Manifest): void {
+/** Reads manifests of YAML (several documents each) or JSON, objects or Lists of objects. */
+export const readManifests = (manifests: readonly Manifest[]): Reading =>
+  joinReadings(manifests.map((manifest) => [manifest.file, readManifest(manifest)]));
+
+export function readManifest(manifest: Manifest): FileReading {
+  const reader = new ManifestReader(manifest.file);
+  reader.read(manifest.text);
+  return reader;
+}
+
+/**
+ * What files hold together.
+ * @param readings with the names of the files
+ */
+export function joinReadings(readings: readonly (readonly [file: string, FileReading])[]): Reading {
+  const objects = {
+    Node: [] as NodeObject[],
+    Namespace: [] as NamespaceObject[],
+    Pod: [] as PodObject[],
+    NetworkPolicy: [] as NetworkPolicyObject[],
+    ClusterNetworkPolicy: [] as ClusterNetworkPolicyObject[],
+  };
+  const faults: StoreFault[] = [];
+  const ignored: Record<string, number> = {};
+  /** File in which each object was first seen. */
+  const seen = new Map<string, string>();
+  for (const [file, reading] of readings) {
+    for (const fault of reading.faults) faults.push(fault);
+    for (const [kind, count] of Object.entries(reading.ignored)) ignored[kind] = (ignored[kind] ?? 0) + count;
+    for (const object of reading.objects) {
+      const name = nameOf(object);
+      const first = seen.get(name);
+      if (first === undefined) {
+        seen.set(name, file);
+        // The schema of each kind fixes the kind, which TypeScript does not see through a loose object.
+        (objects[object.kind as Kind] as ManifestObject[]).push(object);
+      } else {
+        const message = `is taken: ${first} has the same object`;
+        faults.push({ source: file, object: name, field: 'metadata.name', message });
+      }
+    }
+  }
+  const { Node, Namespace, Pod, NetworkPolicy, ClusterNetworkPolicy } = objects;
+  return {
+    objects: {
+      nodes: Node,
+      namespaces: Namespace,
+      pods: Pod,
+      policies: NetworkPolicy,
+      clusterPolicies: ClusterNetworkPolicy,
+    },
+    faults,
+    ignored,
+  };
+}
+
+class ManifestReader implements FileReading {
+  readonly objects: ManifestObject[] = [];
+  readonly faults: StoreFault[] = [];
+  readonly ignored: Record<string, number> = {};
+  readonly #file: string;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  read(text: string): void {
     // The platform's own parser is many times as fast, and a full cluster is megabytes.
-    if (file.endsWith('.json')) {
-      this.#json(file, text);
+    if (this.#file.endsWith('.json')) {
+      this.#json(text);
       return;
     }
     for (const document of parseAllDocuments(text)) {
       const [error] = document.errors;
-      if (error) this.#fault(file, '', '', error.message.split('\n')[0] ?? error.message);
-      else this.#value(file, document.toJS(), '');
+      if (error) this.#fault('', '', error.message.split('\n')[0] ?? error.message);
+      else this.#value(document.toJS(), '');
     }
   }
 
-  #json(file: string, text: string): void {
+  #json(text: string): void {
     let value: unknown;
     try {
       value = JSON.parse(text);
     } catch (error) {
-      this.#fault(file, '', '', (error as Error).message);
+      this.#fault('', '', (error as Error).message);
       return;
     }
-    this.#value(file, value, '');
-  }
-
-  reading(): Reading {
-    return {
-      objects: {
-        nodes: this.#nodes,
-        namespaces: this.#namespaces,
-        pods: this.#pods,
-        policies: this.#policies,
-        clusterPolicies: this.#clusterPolicies,
-      },
-      faults: this.#faults,
-      ignored: this.#ignored,
-    };
+    this.#value(value, '');
   }
 
   /** @param at path of the value in its document, ending with a dot or empty */
-  #value(file: string, value: unknown, at: string): void {
+  #value(value: unknown, at: string): void {
     if (value === null || value === undefined) return;
     const name = isRecord(value) ? nameOf(value) : '';
     const kind = isRecord(value) ? value.kind : undefined;
     if (!isRecord(value) || typeof kind !== 'string') {
-      this.#fault(file, name, `${at}kind`, 'must name a kind, such as Pod');
+      this.#fault(name, `${at}kind`, 'must name a kind, such as Pod');
     } else if (Array.isArray(value.items) && kind.endsWith('List')) {
-      for (const [i, item] of value.items.entries()) this.#value(file, item, `items[${i}].`);
+      for (const [i, item] of value.items.entries()) this.#value(item, `items[${i}].`);
     } else if (!isKnown(kind, value.apiVersion)) {
-      this.#ignored[kind] = (this.#ignored[kind] ?? 0) + 1;
+      this.ignored[kind] = (this.ignored[kind] ?? 0) + 1;
     } else {
       const result = kinds[kind].safeParse(value);
-      if (result.success) this.#add(file, result.data);
-      else
-        for (const { path, message } of issuesOf(result.error)) this.#fault(file, name, at + path, message);
+      if (result.success) this.objects.push(result.data);
+      else for (const { path, message } of issuesOf(result.error)) this.#fault(name, at + path, message);
     }
   }
 
-  #add(file: string, object: z.output<(typeof kinds)[Kind]>): void {
-    const name = nameOf(object);
-    const first = this.#seen.get(name);
-    if (first !== undefined) {
-      this.#fault(file, name, 'metadata.name', `is taken: ${first} has the same object`);
-      return;
-    }
-    this.#seen.set(name, file);
-    // The schema of each kind fixes the kind, which TypeScript does not see through a loose object.
-    if (object.kind === 'Node') this.#nodes.push(object as NodeObject);
-    else if (object.kind === 'Namespace') this.#namespaces.push(object as NamespaceObject);
-    else if (object.kind === 'Pod') this.#pods.push(object as PodObject);
-    else if (object.kind === 'NetworkPolicy') this.#policies.push(object as NetworkPolicyObject);
-    else this.#clusterPolicies.push(object as ClusterNetworkPolicyObject);
-  }
-
-  #fault(source: string, object: string, field: string, message: string): void {
-    this.#faults.push({ source, object, field, message });
+  #fault(object: string, field: string, message: string): void {
+    this.faults.push({ source: this.#file, object, field, message });
   }
 }
 

@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import type { ObjectChanges } from '../../src/control/changes.ts';
 import { FileStore } from '../../src/control/file-store.ts';
 import { faultText } from '../../src/control/store.ts';
 
@@ -12,6 +13,7 @@ describe('file store', () => {
   let directory: string;
   let store: FileStore;
   let changes: number;
+  let last: ObjectChanges | undefined;
 
   beforeEach(() => {
     directory = mkdtempSync(join(tmpdir(), 'overweft-store-'));
@@ -24,7 +26,10 @@ describe('file store', () => {
 
   const start = async () => {
     store = new FileStore(directory);
-    await store.start(() => changes++);
+    await store.start((told) => {
+      last = told;
+      changes++;
+    });
   };
   const write = (name: string, text: string) => {
     writeFileSync(join(directory, `.${name}.new`), text);
@@ -67,6 +72,22 @@ describe('file store', () => {
     rmSync(join(directory, 'b.yaml'));
     await soon(() => expect(names()).toEqual(['a', 'c']));
     expect(store.state.faults).toEqual([]);
+  });
+
+  it('tells which objects have come, changed and gone, and keeps those of other files', async () => {
+    write('a.yaml', podText('a'));
+    write('b.yaml', `${podText('b')}---\n${podText('c')}`);
+    await start();
+    const before = store.state.objects?.pods;
+    write('b.yaml', `${podText('b', 'spec: {nodeName: node-1}\n')}---\n${podText('d')}`);
+    await soon(() => expect(names()).toEqual(['a', 'b', 'd']));
+    expect([...(last?.pods ?? [])].map(([key, object]) => [key, object?.spec?.nodeName])).toEqual([
+      ['default/b', 'node-1'],
+      ['default/d', undefined],
+      ['default/c', undefined],
+    ]);
+    expect(last?.pods.get('default/c')).toBeUndefined();
+    expect(store.state.objects?.pods[0]).toBe(before?.[0]);
   });
 
   it('has no state before a first good one', async () => {
