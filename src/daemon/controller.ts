@@ -43,6 +43,15 @@ export interface Live {
   readonly interfaceMtu: number;
 }
 
+/** What is known of the tunnels. */
+interface Ways {
+  readonly tunnels: readonly Tunnel[];
+  /** Of what routes and probes say. */
+  readonly revision: string;
+  readonly facts: ReadonlyMap<string, TunnelFacts>;
+  readonly interfaceMtu: number;
+}
+
 /** A port as the tables take it, but for its MTU. */
 export type OpenPort = Omit<TablePort, 'mtu'>;
 
@@ -86,6 +95,9 @@ export class Controller {
   readonly #pathMtus = new Map<string, number>();
   /** Keys of tunnels whose superframes the kernel splits. */
   readonly #injected = new Set<string>();
+  /** How often a probe has found something else than before. */
+  #probed = 0;
+  #ways: Ways | undefined;
   readonly #waiting = new Set<() => void>();
   #stopped = false;
 
@@ -202,6 +214,7 @@ export class Controller {
     if (this.#pathMtus.get(remote) === mtu) return;
     if (mtu === undefined) this.#pathMtus.delete(remote);
     else this.#pathMtus.set(remote, mtu);
+    this.#probed++;
     void this.#attempt();
   }
 
@@ -210,6 +223,7 @@ export class Controller {
     if (this.#injected.has(key) === isInjected) return;
     if (isInjected) this.#injected.add(key);
     else this.#injected.delete(key);
+    this.#probed++;
     void this.#attempt();
   }
 
@@ -258,7 +272,8 @@ export class Controller {
   async #switchTo(desired: Desired): Promise<Live> {
     const { config, publisher, sockets, underlay, openPorts, counters } = this.#parts;
     const tunnelNumbers = this.#numbersFor(desired);
-    for (const [number, decision] of desired.policy.decisions) {
+    const { decisions } = desired.policy;
+    for (const [number, decision] of decisions === this.#decisions ? [] : decisions) {
       // Before the tables can lead a packet to it.
       if (!isDeepStrictEqual(this.#decisions.get(number), decision)) counters.decisions.restart(number);
     }
@@ -266,8 +281,7 @@ export class Controller {
       sockets.open(desired.tunnels);
       await underlay.learn(desired.tunnels.map(({ remote }) => remote));
     }
-    const tunnels = this.#factsOf(desired.tunnels, tunnelNumbers);
-    const interfaceMtu = this.#interfaceMtu(desired, tunnels);
+    const { facts: tunnels, interfaceMtu } = this.#waysTo(desired, tunnelNumbers);
     const use = await publisher.publish((_area, _size, epoch) =>
       this.#areas[(epoch & 1) as 0 | 1].write(epoch, {
         desired,
@@ -277,7 +291,7 @@ export class Controller {
       }),
     );
     this.#tunnelNumbers = tunnelNumbers;
-    this.#decisions = desired.policy.decisions;
+    this.#decisions = decisions;
     await sockets.handOver();
     return { desired, tunnels, use, interfaceMtu };
   }
@@ -292,7 +306,17 @@ export class Controller {
     return numbers;
   }
 
-  /** The same object as before where nothing about tunnels has changed. */
+  /** The same as before while nothing about tunnels changes: there are thousands. */
+  #waysTo(desired: Desired, numbers: Numbering): Ways {
+    const { tunnels } = desired;
+    const revision = `${this.#parts.underlay.revision} ${this.#probed}`;
+    if (this.#ways?.tunnels !== tunnels || this.#ways.revision !== revision) {
+      const facts = this.#factsOf(tunnels, numbers);
+      this.#ways = { tunnels, revision, facts, interfaceMtu: this.#interfaceMtu(desired, facts) };
+    }
+    return this.#ways;
+  }
+
   #factsOf(tunnels: readonly Tunnel[], numbers: Numbering): ReadonlyMap<string, TunnelFacts> {
     const { sockets } = this.#parts;
     const before = this.#live?.tunnels;

@@ -15,6 +15,7 @@ export class Underlay {
   readonly #addresses: readonly Address[];
   #mtus = new Map<string, number>();
   #own = ETHERNET_MTU;
+  #revision = 0;
 
   /**
    * @param device that the sockets are bound to
@@ -23,6 +24,11 @@ export class Underlay {
   constructor(device: string | undefined, addresses: readonly Address[]) {
     this.#device = device;
     this.#addresses = addresses;
+  }
+
+  /** Another one whenever an MTU may be another one. */
+  get revision(): number {
+    return this.#revision;
   }
 
   /** MTU of the device that has this node's address: what holds while there are no peers. */
@@ -35,6 +41,7 @@ export class Underlay {
     const unknown = remotes.filter(({ text }) => !this.#mtus.has(text));
     if (unknown.length === 0 && this.#mtus.size > 0) return;
     for (const [text, mtu] of await this.#lookUp(unknown)) this.#mtus.set(text, mtu);
+    this.#revision++;
   }
 
   /** Looks up all routes anew. @returns whether an MTU has changed */
@@ -42,6 +49,7 @@ export class Underlay {
     const fresh = await this.#lookUp(remotes);
     const changed = remotes.some(({ text }) => fresh.get(text) !== this.#mtus.get(text));
     this.#mtus = fresh;
+    this.#revision++;
     return changed;
   }
 
