@@ -212,7 +212,7 @@ function worth(entry: usize): u64 {
 /** Value of an entry that nothing is in. */
 const FREE: u64 = u64.MAX_VALUE;
 
-/** Way of a bucket that is given up most gladly: its tag, 0 where all must stay. Sets `bestWorth` and `freeWays`. */
+/** Way of a bucket that is given up most gladly: its tag, 0 where all must stay. Sets `bestTag`, `bestWorth` and `freeWays`. */
 function bestOf(bucket: u32, mask: u32): usize {
   const tags = tagsOf(bucket);
   const entries = entriesOf(bucket, mask);
@@ -227,11 +227,13 @@ function bestOf(bucket: u32, mask: u32): usize {
     if (taken === 0) freeWays++;
     if (score > bestWorth) {
       bestWorth = score;
+      bestTag = taken;
       chosen = at;
     }
   }
   return chosen;
 }
+let bestTag: u32 = 0;
 let bestWorth: u64 = 0;
 let freeWays: u32 = 0;
 
@@ -259,15 +261,17 @@ export function flowClaim(packet: Packet): usize {
     let chosen = bestOf(first, mask);
     // The first bucket costs one look-up less, the emptier one keeps room for those that cannot go elsewhere.
     if (freeWays <= FLOW_WAYS / 2) {
+      const tagInFirst = bestTag;
       const worthOfFirst = bestWorth;
       const freeInFirst = freeWays;
       const other = bestOf(second, mask);
       if (bestWorth > worthOfFirst || freeWays > freeInFirst) chosen = other;
+      else bestTag = tagInFirst;
     }
     if (chosen === 0) break;
-    const before = load<u32>(chosen);
-    // Another worker may want the same one.
-    if (before === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) continue;
+    const before = bestTag;
+    // Another worker may have taken it since it was looked at, and have put a flow there.
+    if (atomic.cmpxchg<u32>(chosen, before, FLOW_TAG_BUSY) !== before) continue;
     const entry = entryOf(chosen, mask);
     if (before !== 0) {
       countStat(STAT_FLOWS_EVICTED, 1);
@@ -283,7 +287,7 @@ export function flowClaim(packet: Packet): usize {
  * Lets a claimed entry be found. Where another worker has made one for the other direction
  * meanwhile, the one that is found first stays: each publishes before it looks, so at least one
  * of the two sees both.
- * @returns the packet's FLOW; DIRECTION is set, too
+ * @returns the packet's FLOW; DIRECTION is set, too; 0 where the other's has gone already
  */
 export function flowPublish(entry: usize, packet: Packet): usize {
   const mask = load<u32>(flows, FLOWS_MASK);
@@ -291,8 +295,10 @@ export function flowPublish(entry: usize, packet: Packet): usize {
   const own = tagAt(entry, mask);
   atomic.store<u32>(own, tag);
   countStat(STAT_FLOWS_CREATED, 1);
-  const flow = flowFind(packet);
-  if (flow !== entry && flow !== 0) {
+  let flow = flowFind(packet);
+  // Tags are not read all at once: the other may have published behind the look, and released this entry before it.
+  if (flow === 0) flow = flowFind(packet);
+  if (flow !== entry) {
     atomic.cmpxchg<u32>(own, tag, 0);
     return flow;
   }
