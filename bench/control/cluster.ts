@@ -54,6 +54,7 @@ const bytes = (i: number): string => `${i >> 8}.${i & 255}`;
 
 export function nodeObject(i: number): NodeObject {
   return {
+    apiVersion: 'v1',
     kind: 'Node',
     metadata: { name: nodeName(i), namespace: 'default', labels: { 'kubernetes.io/hostname': nodeName(i) } },
     spec: { podCIDRs: [prefix(`10.${bytes(i)}.0/24`), prefix(`fd00:0:0:${i.toString(16)}::/64`)] },
@@ -63,6 +64,7 @@ export function nodeObject(i: number): NodeObject {
 
 export function namespaceObject(i: number, labels: Readonly<Record<string, string>> = {}): NamespaceObject {
   return {
+    apiVersion: 'v1',
     kind: 'Namespace',
     metadata: {
       name: spaceName(i),
@@ -85,6 +87,7 @@ export interface PodPlace {
 export function podObject({ number, namespace, node, host, labels }: PodPlace): PodObject {
   const app = appOf(number);
   return {
+    apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       name: `app-${app}-${number}`,

@@ -2,6 +2,7 @@
 import { parseAllDocuments } from 'yaml';
 import type { z } from 'zod';
 import { issuesOf } from '../config/issues.ts';
+import { identify } from './kinds.ts';
 import {
   type ClusterNetworkPolicyObject,
   type Kind,
@@ -108,10 +109,16 @@ class ManifestReader implements FileReading {
       this.#json(text);
       return;
     }
-    for (const document of parseAllDocuments(text)) {
-      const [error] = document.errors;
-      if (error) this.#fault('', '', error.message.split('\n')[0] ?? error.message);
-      else this.#value(document.toJS(), '');
+    // Kubernetes reads YAML with merge keys.
+    for (const document of parseAllDocuments(text, { merge: true })) {
+      try {
+        const [error] = document.errors;
+        if (error) throw error;
+        this.#value(document.toJS(), '');
+      } catch (error) {
+        // An alias without its anchor, or too many of them, is found only now.
+        this.#fault('', '', (error as Error).message.split('\n')[0] ?? '');
+      }
     }
   }
 
@@ -129,18 +136,30 @@ class ManifestReader implements FileReading {
   /** @param at path of the value in its document, ending with a dot or empty */
   #value(value: unknown, at: string): void {
     if (value === null || value === undefined) return;
-    const name = isRecord(value) ? nameOf(value) : '';
     const kind = isRecord(value) ? value.kind : undefined;
     if (!isRecord(value) || typeof kind !== 'string') {
-      this.#fault(name, `${at}kind`, 'must name a kind, such as Pod');
+      this.#fault(isRecord(value) ? nameOf(value) : '', `${at}kind`, 'must name a kind, such as Pod');
     } else if (Array.isArray(value.items) && kind.endsWith('List')) {
-      for (const [i, item] of value.items.entries()) this.#value(item, `items[${i}].`);
-    } else if (!isKnown(kind, value.apiVersion)) {
-      this.ignored[kind] = (this.ignored[kind] ?? 0) + 1;
+      const type = typeOfItems(kind, value.apiVersion);
+      for (const [i, item] of value.items.entries())
+        this.#value(isRecord(item) ? { ...type, ...item } : item, `${at}items[${i}].`);
     } else {
-      const result = kinds[kind].safeParse(value);
+      this.#object({ ...value, kind }, at);
+    }
+  }
+
+  #object(object: Record<string, unknown> & { kind: string }, at: string): void {
+    const identity = identify(object.kind, object.apiVersion);
+    if ('field' in identity) {
+      this.#fault(nameOf(object), at + identity.field, identity.message);
+    } else if ('kind' in identity) {
+      const result = kinds[identity.kind].safeParse(object);
       if (result.success) this.objects.push(result.data);
-      else for (const { path, message } of issuesOf(result.error)) this.#fault(name, at + path, message);
+      else
+        for (const { path, message } of issuesOf(result.error))
+          this.#fault(nameOf(object), at + path, message);
+    } else {
+      this.ignored[object.kind] = (this.ignored[object.kind] ?? 0) + 1;
     }
   }
 
@@ -149,17 +168,9 @@ class ManifestReader implements FileReading {
   }
 }
 
-const groups: Readonly<Record<Kind, RegExp>> = {
-  Node: /^v1$/,
-  Namespace: /^v1$/,
-  Pod: /^v1$/,
-  // Another version in the same group is refused rather than ignored: it is meant to forbid something.
-  NetworkPolicy: /^networking\.k8s\.io\//,
-  ClusterNetworkPolicy: /^policy\.networking\.k8s\.io\//,
-};
-
-function isKnown(kind: string, apiVersion: unknown): kind is Kind {
-  return Object.hasOwn(groups, kind) && groups[kind as Kind].test(String(apiVersion));
+/** What the API server leaves out of the items of a list of one kind. */
+function typeOfItems(kind: string, apiVersion: unknown): object {
+  return kind === 'List' ? {} : { kind: kind.slice(0, -'List'.length), apiVersion };
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -1,8 +1,8 @@
 /**
  * The Kubernetes objects that Overweft reads, as far as it reads them.
  *
- * Fields that it does not use are tolerated, as real objects have many; only the specs of policies are closed,
- * because an unknown field there would silently change who may talk to whom.
+ * Fields that it does not use are tolerated, as real objects have many; only policies are closed, because an unknown
+ * field there would silently change who may talk to whom.
  * https://kubernetes.io/docs/reference/kubernetes-api/
  */
 import { z } from 'zod';
@@ -14,13 +14,31 @@ import { labelSelector, labels } from './selectors.ts';
 
 const annotations = z.record(z.string(), z.string()).nullish();
 
-const metadata = z.looseObject({
+const metadataFields = {
   name: nameField,
   namespace: nameField.nullish().transform((name) => name ?? 'default'),
   uid: z.string().nullish(),
   labels: labels.nullish().transform((map) => map ?? {}),
   annotations,
   creationTimestamp: z.string().nullish(),
+};
+
+const metadata = z.looseObject(metadataFields);
+
+const tolerated = z.unknown().optional();
+
+/** ObjectMeta of meta/v1, whole. */
+const policyMetadata = z.strictObject({
+  ...metadataFields,
+  generateName: tolerated,
+  selfLink: tolerated,
+  resourceVersion: tolerated,
+  generation: tolerated,
+  deletionTimestamp: tolerated,
+  deletionGracePeriodSeconds: tolerated,
+  ownerReferences: tolerated,
+  finalizers: tolerated,
+  managedFields: tolerated,
 });
 
 const ROUTER_MAC = 'overweft.io/router-mac';
@@ -28,6 +46,7 @@ const ENCAPSULATION = 'overweft.io/encapsulation';
 
 const node = z.looseObject({
   kind: z.literal('Node'),
+  apiVersion: z.literal('v1'),
   metadata: metadata.extend({
     annotations: z
       .looseObject({ [ROUTER_MAC]: macField.optional(), [ENCAPSULATION]: encapsulationField.optional() })
@@ -46,7 +65,7 @@ const node = z.looseObject({
     .nullish(),
 });
 
-const namespace = z.looseObject({ kind: z.literal('Namespace'), metadata });
+const namespace = z.looseObject({ kind: z.literal('Namespace'), apiVersion: z.literal('v1'), metadata });
 
 const protocolField = z.enum(['TCP', 'UDP', 'SCTP']);
 
@@ -71,6 +90,7 @@ const container = z.looseObject({
 
 const pod = z.looseObject({
   kind: z.literal('Pod'),
+  apiVersion: z.literal('v1'),
   metadata,
   spec: z
     .looseObject({
@@ -135,23 +155,28 @@ const policyPort = z
 const rule = { ports: z.array(policyPort).nullish() };
 const peers = z.array(policyPeer).nullish();
 
-const networkPolicy = z.looseObject({
-  kind: z.literal('NetworkPolicy'),
-  apiVersion: z.literal('networking.k8s.io/v1'),
-  metadata,
-  spec: z.strictObject({
-    podSelector: labelSelector.nullish().transform((selector) => selector ?? {}),
-    policyTypes: z.array(z.enum(['Ingress', 'Egress'])).nullish(),
-    ingress: z.array(z.strictObject({ ...rule, from: peers })).nullish(),
-    egress: z.array(z.strictObject({ ...rule, to: peers })).nullish(),
-  }),
+const networkPolicySpec = z.strictObject({
+  podSelector: labelSelector.nullish().transform((selector) => selector ?? {}),
+  policyTypes: z.array(z.enum(['Ingress', 'Egress'])).nullish(),
+  ingress: z.array(z.strictObject({ ...rule, from: peers })).nullish(),
+  egress: z.array(z.strictObject({ ...rule, to: peers })).nullish(),
 });
 
-const clusterNetworkPolicy = z.looseObject({
+const networkPolicy = z.strictObject({
+  kind: z.literal('NetworkPolicy'),
+  apiVersion: z.literal('networking.k8s.io/v1'),
+  metadata: policyMetadata,
+  // Absent, it is an empty one: no pod of the namespace may be reached.
+  spec: networkPolicySpec.nullish().transform((spec) => spec ?? networkPolicySpec.parse({})),
+  status: tolerated,
+});
+
+const clusterNetworkPolicy = z.strictObject({
   kind: z.literal('ClusterNetworkPolicy'),
   apiVersion: z.enum(['policy.networking.k8s.io/v1alpha2', 'policy.networking.k8s.io/v1beta1']),
-  metadata,
+  metadata: policyMetadata,
   spec: clusterNetworkPolicySpec,
+  status: tolerated,
 });
 
 /** Schema of each kind that is understood. */

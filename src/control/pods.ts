@@ -172,7 +172,8 @@ function isLive({ spec, status }: PodObject): boolean {
 }
 
 export function addressesOf({ status }: PodObject): Address[] {
-  const all = status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
+  const { podIP, podIPs } = status ?? {};
+  const all = podIPs?.length ? podIPs.map(({ ip }) => ip) : podIP ? [podIP] : [];
   return [...new Map(all.map((address) => [address.text, address])).values()];
 }
 

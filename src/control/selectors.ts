@@ -1,11 +1,28 @@
 // Label selectors (meta/v1 LabelSelector): schema, meaning and canonical form.
 import { z } from 'zod';
 
-export const labels = z.record(z.string(), z.string());
+/** meta/v1 validation: a name, perhaps behind a DNS subdomain. */
+const LABEL_KEY = /^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?\/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/;
+const LABEL_VALUE = /^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$/;
+
+const keyFault = 'must be a label name such as app or example.com/app';
+const valueFault =
+  'must be a label value: at most 63 letters, digits, "-", "_" and ".", the first and the last no sign';
+
+const labelKey = z.string().regex(LABEL_KEY, keyFault);
+const labelValue = z.string().regex(LABEL_VALUE, valueFault);
+
+/** Nothing could select by labels that the API server does not admit: what they were meant to isolate would be open. */
+export const labels = z.record(z.string(), z.string()).superRefine((map, context) => {
+  for (const [key, value] of Object.entries(map)) {
+    if (!LABEL_KEY.test(key)) context.addIssue({ code: 'custom', path: [key], message: keyFault });
+    if (!LABEL_VALUE.test(value)) context.addIssue({ code: 'custom', path: [key], message: valueFault });
+  }
+});
 export type Labels = Readonly<Record<string, string>>;
 
 const values = (least: number) =>
-  z.array(z.string()).min(least, 'must not be empty for the operators In and NotIn');
+  z.array(labelValue).min(least, 'must not be empty for the operators In and NotIn');
 const noValues = z
   .array(z.string())
   .max(0, 'must be absent for the operators Exists and DoesNotExist')
@@ -14,10 +31,10 @@ const noValues = z
 const requirementSchema = z.discriminatedUnion(
   'operator',
   [
-    z.strictObject({ key: z.string().min(1), operator: z.literal('In'), values: values(1) }),
-    z.strictObject({ key: z.string().min(1), operator: z.literal('NotIn'), values: values(1) }),
-    z.strictObject({ key: z.string().min(1), operator: z.literal('Exists'), values: noValues }),
-    z.strictObject({ key: z.string().min(1), operator: z.literal('DoesNotExist'), values: noValues }),
+    z.strictObject({ key: labelKey, operator: z.literal('In'), values: values(1) }),
+    z.strictObject({ key: labelKey, operator: z.literal('NotIn'), values: values(1) }),
+    z.strictObject({ key: labelKey, operator: z.literal('Exists'), values: noValues }),
+    z.strictObject({ key: labelKey, operator: z.literal('DoesNotExist'), values: noValues }),
   ],
   { error: 'must have operator "In", "NotIn", "Exists" or "DoesNotExist"' },
 );

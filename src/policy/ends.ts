@@ -1,7 +1,7 @@
 // Who stands at an end of a connection that is asked about: a pod by name, or an address.
 import type { Cluster } from '../control/cluster.ts';
 import type { Objects, PodObject } from '../control/objects.ts';
-import type { Pod } from '../control/pods.ts';
+import { addressesOf, type Pod } from '../control/pods.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import { nth } from '../net/prefix.ts';
 
@@ -29,11 +29,10 @@ export class Ends {
     );
     this.#cluster = cluster;
     this.#nodes = new Map([
-      ...objects.pods.flatMap(({ spec, status }): [string, string][] =>
-        spec?.hostNetwork && spec.nodeName
-          ? addressesOf({ status }).map(({ text }) => [text, spec.nodeName ?? ''])
-          : [],
-      ),
+      ...objects.pods.flatMap((pod): [string, string][] => {
+        const { hostNetwork, nodeName } = pod.spec ?? {};
+        return hostNetwork && nodeName ? addressesOf(pod).map(({ text }) => [text, nodeName]) : [];
+      }),
       ...cluster.nodes.flatMap(({ name, addresses, podCIDRs }) =>
         [...addresses, ...podCIDRs.map((block) => nth(block, 1))].map(({ text }): [string, string] => [
           text,
@@ -69,8 +68,4 @@ export class Ends {
     const node = isHostNetwork ? (object.spec?.nodeName ?? this.#nodes.get(address.text)) : undefined;
     return { text, address, pod, isHostNetwork, node };
   }
-}
-
-function addressesOf({ status }: Pick<PodObject, 'status'>): Address[] {
-  return status?.podIPs?.map(({ ip }) => ip) ?? (status?.podIP ? [status.podIP] : []);
 }

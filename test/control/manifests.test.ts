@@ -102,6 +102,50 @@ items:
       /protocol: must be "TCP" or "UDP" or "SCTP"/,
     ],
     [policy('{podSelector: {}, policyTypes: [ingress]}'), /policyTypes\[0\]: must be "Ingress" or "Egress"/],
+    ...[
+      [
+        'networking.k8s.io/v1',
+        'Networkpolicy',
+        /kind: of networking\.k8s\.io only NetworkPolicy is supported/,
+      ],
+      ['networking.k8s.io/v1', 'NetworkPolicies', /kind: of networking\.k8s\.io only NetworkPolicy/],
+      ['policy.networking.k8s.io/v1alpha1', 'AdminNetworkPolicy', /kind: .* only ClusterNetworkPolicy is/],
+      ['v1', 'NetworkPolicy', /x\/p: apiVersion: of NetworkPolicy must be of networking\.k8s\.io$/],
+      ['extensions/v1beta1', 'NetworkPolicy', /apiVersion: of NetworkPolicy must be of networking/],
+      ['netwrking.k8s.io/v1', 'NetworkPolicy', /apiVersion: of NetworkPolicy must be of networking/],
+      ['v1', 'pod', /pod p: kind: must be Pod$/],
+      ['apps/v1', 'Pod', /apiVersion: of Pod must be of the core group, v1$/],
+      ['v2', 'Pod', /Pod x\/p: apiVersion: must be "v1"$/],
+      ['""', 'Deployment', /apiVersion: must be a version such as v1/],
+    ].map(([apiVersion, kind, message]): [string, RegExp] => [
+      `apiVersion: ${apiVersion}\nkind: ${kind}\nmetadata: {name: p, namespace: x}\nspec: {}`,
+      message as RegExp,
+    ]),
+    ['kind: NetworkPolicy\nmetadata: {name: p}\nspec: {podSelector: {}}', /apiVersion: must be a version/],
+    [policy('{}').replace('spec', 'sepc'), /NetworkPolicy x\/p: sepc: is not a known field/],
+    [policy('{}').replace('namespace', 'namepsace'), /metadata\.namepsace: is not a known field/],
+    [
+      policy('{podSelector: {matchLabels: {app: web server}}}'),
+      /spec\.podSelector\.matchLabels\.app: must be a label value/,
+    ],
+    [policy('{podSelector: {matchLabels: {a/b/c: x}}}'), /matchLabels\.a\/b\/c: must be a label name/],
+    [
+      policy('{podSelector: {matchExpressions: [{key: "", operator: In, values: [b]}]}}'),
+      /matchExpressions\[0\]\.key: must be a label name/,
+    ],
+    [
+      policy('{podSelector: {matchExpressions: [{key: a, operator: NotIn, values: ["b,c"]}]}}'),
+      /matchExpressions\[0\]\.values\[0\]: must be a label value/,
+    ],
+    [
+      'kind: Pod\napiVersion: v1\nmetadata: {name: p, labels: {app: web-}}',
+      /Pod default\/p: metadata\.labels\.app: must be a label value/,
+    ],
+    ['kind: Pod\nmetadata: *gone', /^a\.yaml: Unresolved alias/],
+    [
+      `x: &a [${'1,'.repeat(20)}]\ny: &b [${'*a,'.repeat(20)}]\nz: [${'*b,'.repeat(20)}]`,
+      /^a\.yaml: Excessive alias count/,
+    ],
     [
       'kind: NetworkPolicy\napiVersion: networking.k8s.io/v2\nmetadata: {name: p}\nspec: {podSelector: {}}',
       /apiVersion: must be "networking.k8s.io\/v1"/,
@@ -109,6 +153,59 @@ items:
   ])('name what is wrong and where: %s', (text, message) => {
     const [first = ''] = faults(text);
     expect(first).toMatch(message);
+  });
+
+  it('leave alone what is not for this program, by group and kind', () => {
+    const others = [
+      'projectcalico.org/v3 NetworkPolicy',
+      'crd.antrea.io/v1beta1 ClusterNetworkPolicy',
+      'networking.k8s.io/v1 Ingress',
+      'networking.k8s.io/v1 ServiceCIDR',
+      'v1 Service',
+    ];
+    const text = others.map((one) => `apiVersion: ${one.replace(' ', '\nkind: ')}`).join('\n---\n');
+    expect(read(text).faults).toEqual([]);
+    expect(Object.keys(read(text).ignored)).toHaveLength(others.length);
+  });
+
+  it('are read as the API server lists them: items without kind and version, Lists in Lists', () => {
+    const { objects, faults } = read(
+      JSON.stringify({
+        kind: 'List',
+        items: [
+          { apiVersion: 'v1', kind: 'PodList', metadata: {}, items: [{ metadata: { name: 'p' } }] },
+          {
+            apiVersion: 'networking.k8s.io/v1',
+            kind: 'NetworkPolicyList',
+            items: [{ metadata: { name: 'n' }, spec: { podSelector: {} } }],
+          },
+        ],
+      }),
+    );
+    expect(faults).toEqual([]);
+    expect([objects.pods.length, objects.policies.length]).toEqual([1, 1]);
+    const bad = { kind: 'List', items: [{ apiVersion: 'v1', kind: 'PodList', items: [{ metadata: {} }] }] };
+    expect(read(JSON.stringify(bad)).faults.map(faultText)).toEqual([
+      'a.yaml: Pod default: items[0].items[0].metadata.name: must be a name such as node-1',
+    ]);
+  });
+
+  it('may use the merge keys of YAML', () => {
+    const text = `
+kind: Pod
+apiVersion: v1
+metadata:
+  <<: {labels: {app: web}}
+  name: p`;
+    expect(read(text).objects.pods[0]?.metadata.labels).toEqual({ app: 'web' });
+  });
+
+  it('may hold a NetworkPolicy without a spec, which admits nothing', () => {
+    const { objects, faults } = read(
+      'apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nstatus: {}',
+    );
+    expect(faults).toEqual([]);
+    expect(objects.policies[0]?.spec).toEqual({ podSelector: {} });
   });
 
   it('name what is no JSON in a file that says so', () => {
