@@ -23,14 +23,30 @@ import {
   WORKER_RX_DATAGRAMS,
   WORKER_RX_FRAMES,
 } from '../asm/layout/memory.ts';
-import type { World } from './world.ts';
+import type { Memory } from '../src/dataplane/memory.ts';
+import type { Address } from '../src/net/address.ts';
 
 /** As the addon aligns frames (native/receive.cc). */
 const FRAME_ALIGNMENT = 64;
 
+/** Where a worker's bursts lie. */
+export interface Place {
+  readonly memory: Memory;
+  /** Of the worker's region. */
+  readonly base: number;
+}
+
+/** Outer source of what is received, and the socket that it arrives at. */
+export interface Receiving {
+  readonly source: Address;
+  readonly slot: number;
+}
+
 export interface Burst {
   /** Descriptors. */
   readonly count: number;
+  /** Frames or datagrams in them. */
+  readonly packets: number;
   /** Puts descriptors and frames as they were received. */
   restore(): void;
 }
@@ -41,9 +57,9 @@ export interface TapFrame {
   readonly bytes: Uint8Array;
 }
 
-export function tapBurst(world: World, frames: readonly TapFrame[]): Burst {
+export function tapBurst(place: Place, frames: readonly TapFrame[]): Burst {
   if (frames.length > MAX_RX_FRAMES) throw new RangeError(`${frames.length} frames do not fit one burst`);
-  const { base } = world;
+  const { base } = place;
   const writes: Write[] = [];
   let next = WORKER_FRAME_ARENA;
   frames.forEach(({ port, bytes }, i) => {
@@ -57,17 +73,22 @@ export function tapBurst(world: World, frames: readonly TapFrame[]): Burst {
     writes.push({ at: base + WORKER_RX_FRAMES + i * RX_FRAME_SIZE, bytes: new Uint8Array(row.buffer) });
     writes.push({ at: base + at, bytes });
   });
-  return { count: frames.length, restore: () => apply(world, writes) };
+  return { count: frames.length, packets: frames.length, restore: () => apply(place, writes) };
 }
 
 /** Datagrams of equal size (the last may be shorter) that one message from the peer's socket held (UDP_GRO). */
 export type Merged = readonly Uint8Array[];
 
-export function socketBurst(world: World, messages: readonly Merged[]): Burst {
+/** @param sources who sends each message; none: all are from the one that `place` receives from */
+export function socketBurst(
+  place: Place & { readonly receiving: Receiving },
+  messages: readonly Merged[],
+  sources: readonly Address[] = [],
+): Burst {
   if (messages.length > MAX_RX_DATAGRAMS)
     throw new RangeError(`${messages.length} messages do not fit one burst`);
-  const { base } = world;
-  const { source, slot } = world.receiving;
+  const { base } = place;
+  const { source, slot } = place.receiving;
   const writes = messages.flatMap((datagrams, i): Write[] => {
     const bytes = Buffer.concat(datagrams);
     const at = base + WORKER_DATAGRAM_ARENA + i * DATAGRAM_STRIDE + DATAGRAM_HEADROOM;
@@ -76,13 +97,17 @@ export function socketBurst(world: World, messages: readonly Merged[]): Burst {
     row.setUint32(RX_DATAGRAM_LENGTH, bytes.length, true);
     row.setUint32(RX_DATAGRAM_SEGMENT, datagrams.length > 1 ? (datagrams[0]?.length ?? 0) : 0, true);
     row.setUint16(RX_DATAGRAM_SLOT, slot, true);
-    new Uint8Array(row.buffer).set(source.bytes, RX_DATAGRAM_SOURCE);
+    new Uint8Array(row.buffer).set((sources[i] ?? source).bytes, RX_DATAGRAM_SOURCE);
     return [
       { at: base + WORKER_RX_DATAGRAMS + i * RX_DATAGRAM_SIZE, bytes: new Uint8Array(row.buffer) },
       { at, bytes },
     ];
   });
-  return { count: messages.length, restore: () => apply(world, writes) };
+  return {
+    count: messages.length,
+    packets: messages.reduce((sum, datagrams) => sum + datagrams.length, 0),
+    restore: () => apply(place, writes),
+  };
 }
 
 interface Write {
@@ -90,7 +115,7 @@ interface Write {
   readonly bytes: Uint8Array;
 }
 
-function apply({ memory }: World, writes: readonly Write[]): void {
+function apply({ memory }: Place, writes: readonly Write[]): void {
   for (const { at, bytes } of writes) memory.bytes.set(bytes, at);
 }
 

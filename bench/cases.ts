@@ -1,8 +1,8 @@
 // What is measured: each case is one call that WebAssembly and C make over the same memory.
 import { WORKER_DATAGRAM_ARENA } from '../asm/layout/memory.ts';
-import { tunnelHeader } from '../src/dataplane/tunnel-header.ts';
 import { type Burst, type Merged, socketBurst, type TapFrame, tapBurst } from './burst.ts';
-import { ethernetFrame, type Flow, tapFrame, tcpHeaders, tcpPacket, udpPacket } from './frames.ts';
+import { encapsulated } from './encapsulated.ts';
+import { ethernetFrame, type Flow, reversed, tapFrame, tcpHeaders, tcpPacket, udpPacket } from './frames.ts';
 import { burstOutput, type Output, rowsOutput } from './output.ts';
 import type { Twin } from './twin.ts';
 import { PODS, podAddress, podMac, World, type WorldOptions } from './world.ts';
@@ -195,7 +195,7 @@ function superframes(twin: Twin): Case[] {
       const whole = tcpPacket(flow, headers + SUPERFRAME, 1);
       const frame = tapFrame(ethernetFrame(world.desired.node.routerMac, podMac(0), whole), { size, flow });
       const datagrams = Array.from({ length: RECEIVED }, (_, i) =>
-        encapsulated(world, tcpPacket(reversed(flow), headers + size, 1 + i * size)),
+        encapsulated(world, world.tunnel, tcpPacket(reversed(flow), headers + size, 1 + i * size)),
       );
       return bothWays([`segment, ${name}, TCP`, `coalesce, ${name}, TCP`], world, {
         frames: [{ port: world.port(0), bytes: frame }],
@@ -213,13 +213,6 @@ const flowOf = (i: number, family: 4 | 6): Flow => ({
   destination: podAddress(2, (i * 7) % PODS, family),
   sport: 40_000 + i,
   dport: 5_000 + (i % 100),
-});
-
-const reversed = ({ source, destination, sport, dport }: Flow): Flow => ({
-  source: destination,
-  destination: source,
-  sport: dport,
-  dport: sport,
 });
 
 /** A vector of small frames from this many flows in turn. */
@@ -240,26 +233,9 @@ function peerMessages(world: World, flows: number, family: 4 | 6): Merged[] {
   const bytes = family === 4 ? FRAME - 14 : FRAME + 6;
   return Array.from({ length: VECTOR / MERGED }, (_, i) =>
     Array.from({ length: MERGED }, (_, j) =>
-      encapsulated(world, udpPacket(reversed(flowOf((i * MERGED + j) % flows, family)), bytes)),
+      encapsulated(world, world.tunnel, udpPacket(reversed(flowOf((i * MERGED + j) % flows, family)), bytes)),
     ),
   );
-}
-
-/** A packet inside the peer's tunnel, from the first byte that our socket sees. */
-function encapsulated(world: World, packet: Uint8Array): Uint8Array {
-  const { encapsulation, family } = world.tunnel;
-  const header = tunnelHeader(world.tunnel, world.config);
-  const ethernet = ethernetFrame(world.desired.node.routerMac, world.tunnel.peer.routerMac, packet);
-  if (encapsulation === 'ipip') {
-    // Raw IPv4 sockets see the outer header, raw IPv6 sockets do not.
-    if (family === 6) return packet;
-    header[9] = packet[0] === 0x45 ? 4 : 41;
-    return Buffer.concat([header, packet]);
-  }
-  if (encapsulation === 'vxlan' || world.config.geneve.payload === 'ethernet')
-    return Buffer.concat([header, ethernet]);
-  new DataView(header.buffer).setUint16(2, packet[0] === 0x45 ? 0x0800 : 0x86dd);
-  return Buffer.concat([header, packet]);
 }
 
 // ---- whole bursts ------------------------------------------------------------------------------------

@@ -10,6 +10,14 @@ export interface Flow {
   readonly dport: number;
 }
 
+/** The way back. */
+export const reversed = ({ source, destination, sport, dport }: Flow): Flow => ({
+  source: destination,
+  destination: source,
+  sport: dport,
+  dport: sport,
+});
+
 const ETHERNET = 14;
 const TCP = 6;
 const UDP = 17;

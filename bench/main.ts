@@ -20,7 +20,7 @@ function positive(text: string): number {
   throw new InvalidArgumentError('must be a whole number above 0.');
 }
 
-const options = new Command('npm run bench --')
+const options = new Command('npm run bench -- stages')
   .description('Measures the stages of the data path in WebAssembly, beside the same algorithm in C.')
   .option('--json', 'print results as JSON')
   .option('--write', 'put the results into bench/RESULTS.md')

@@ -1,20 +1,29 @@
-// npm run bench [-- options]: sets up what is missing, then measures each stage of the data path.
-// npm run bench -- policy [options]: the same for what policy costs by the number of its rules.
-// npm run bench -- control [options]: what a change of the cluster costs a node.
+// npm run bench [-- PART] [-- options]: sets up what is missing, then measures one part of the data path, or all in turn.
 import { argv } from 'node:process';
 import { foreground } from '../src/setup/foreground.mjs';
 import { root, runtime } from '../src/setup/runtime.mjs';
 import { setUp } from '../src/setup/setup.mjs';
 import { main } from '../src/setup/steps.mjs';
 
+const programs = new Map([
+  ['stages', 'main.ts'],
+  ['policy', 'policy/main.ts'],
+  ['control', 'control/main.ts'],
+  ['growth', 'growth/main.ts'],
+]);
+
 await main(async () => {
   await setUp(['build']);
-  const [part] = argv.slice(2);
-  const program = part === 'policy' || part === 'control' ? `${part}/main.ts` : 'main.ts';
-  return foreground(runtime.node, [
-    '--experimental-transform-types',
-    '--disable-warning=ExperimentalWarning',
-    `${root}bench/${program}`,
-    ...argv.slice(program === 'main.ts' ? 2 : 3),
-  ]);
+  const [part = '', ...options] = argv.slice(2);
+  const chosen = programs.get(part);
+  for (const program of chosen ? [chosen] : programs.values()) {
+    const status = await foreground(runtime.node, [
+      '--experimental-transform-types',
+      '--disable-warning=ExperimentalWarning',
+      `${root}bench/${program}`,
+      ...(chosen ? options : argv.slice(2)),
+    ]);
+    if (status !== 0) return status;
+  }
+  return 0;
 });

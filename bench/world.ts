@@ -49,6 +49,7 @@ import { fillTables, type TablePort, type TableUse } from '../src/dataplane/tabl
 import { overhead } from '../src/dataplane/tunnel-header.ts';
 import { type Address, address } from '../src/net/address.ts';
 import type { Mac } from '../src/net/mac.ts';
+import type { Receiving } from './burst.ts';
 import { instantiateStages, type Stages, type Twin } from './twin.ts';
 
 export const PODS = 128;
@@ -69,6 +70,8 @@ export interface WorldOptions {
   /** Objects beside the nodes and their pods: policies, more pods. */
   readonly objects?: readonly object[];
   readonly tables?: Partial<Config['tables']>;
+  /** Workers that the memory has room for; `dataPath` is the first one's. */
+  readonly workers?: number;
 }
 
 export class World {
@@ -91,7 +94,8 @@ export class World {
   readonly #area: number;
 
   constructor(options: WorldOptions, twin: Twin) {
-    const { encapsulation, payload = 'ethernet', underlay = 'ipv4', objects = [isolation], tables } = options;
+    const { encapsulation, payload = 'ethernet', underlay = 'ipv4', objects = [isolation] } = options;
+    const { tables, workers = 1 } = options;
     const config = parseConfig(
       JSON.stringify({
         node: 'node-1',
@@ -100,6 +104,7 @@ export class World {
         geneve: { payload },
         underlay: { addresses: ['192.0.2.1', '2001:db8::1'], family: underlay },
         tables: { flows: 16_384, ...tables },
+        workers,
       }),
       'bench',
     );
@@ -170,8 +175,8 @@ export class World {
     this.twin.attach(this.memory.bytes, this.base);
   }
 
-  /** Outer source of what the peer sends, and the socket that it arrives at. */
-  get receiving(): { readonly source: Address; readonly slot: number } {
+  /** What the peer sends. */
+  get receiving(): Receiving {
     return { source: this.tunnel.remote, slot: FIRST_SOCKET_SLOT };
   }
 
@@ -270,7 +275,8 @@ const isolatedPorts = [
   { protocol: 'TCP', port: 5000, endPort: 5999 },
   { protocol: 'UDP', port: 5000, endPort: 5999 },
 ];
-const isolation = {
+/** Isolates every pod in both directions; each may talk to every other on ports 5000 to 5999. */
+export const isolation = {
   apiVersion: 'networking.k8s.io/v1',
   kind: 'NetworkPolicy',
   metadata: { name: 'isolate', namespace: 'default' },

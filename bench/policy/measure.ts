@@ -10,20 +10,13 @@
  */
 import { Verdict } from '../../asm/verdict.ts';
 import { type Burst, tapBurst } from '../burst.ts';
+import { type Cost, costOf } from '../cost.ts';
 import { ethernetFrame, type Flow, tapFrame, udpPacket } from '../frames.ts';
 import { quantile } from '../measure.ts';
+import { random, shuffle } from '../random.ts';
 import type { Twin } from '../twin.ts';
 import { PODS, podAddress, podMac, World } from '../world.ts';
-import { peers, policiesOf, type Random, type RuleSet, random } from './rules.ts';
-
-export interface Cost {
-  /** Nanoseconds a packet, median of the rounds. */
-  readonly ns: number;
-  /** Over that of the fewest rules in the same round: median, and the quarter points around it. */
-  readonly ratio: number;
-  readonly low: number;
-  readonly high: number;
-}
+import { peers, policiesOf, type RuleSet } from './rules.ts';
 
 export interface Result {
   readonly set: string;
@@ -136,22 +129,4 @@ function run(world: World, bursts: readonly Burst[]): number {
   const forwarded = world.counted(Verdict.Forward) - before;
   if (forwarded !== PACKETS) throw new Error(`of ${PACKETS} packets ${forwarded} were forwarded`);
   return (quantile(times, 0.5) * 1e6) / PODS;
-}
-
-function costOf(own: readonly number[], base: readonly number[]): Cost {
-  const ratios = own.map((ns, i) => ns / (base[i] ?? Number.NaN));
-  return {
-    ns: quantile(own, 0.5),
-    ratio: quantile(ratios, 0.5),
-    low: quantile(ratios, 0.25),
-    high: quantile(ratios, 0.75),
-  };
-}
-
-/** Fisher and Yates. */
-function shuffle<T>(list: T[], next: Random): void {
-  for (let i = list.length - 1; i > 0; i--) {
-    const j = next(i + 1);
-    [list[i], list[j]] = [list[j] as T, list[i] as T];
-  }
 }

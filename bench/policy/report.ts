@@ -1,6 +1,7 @@
 // Results for readers: a table on the terminal, the same in bench/RESULTS.md.
+import type { Cost } from '../cost.ts';
 import type { Machine } from '../report.ts';
-import type { Cost, Result } from './measure.ts';
+import type { Result } from './measure.ts';
 
 const columns = [
   'rules',

@@ -7,9 +7,7 @@
  */
 import { type Address, address } from '../../src/net/address.ts';
 import { contains, type Prefix, prefix } from '../../src/net/prefix.ts';
-
-/** Numbers that look random and are the same in every run. */
-export type Random = (below: number) => number;
+import { type Random, random } from '../random.ts';
 
 export interface Target {
   readonly address: Address;
@@ -27,17 +25,6 @@ export interface RuleSet {
 const PEERS = 10_000;
 const FIRST_PORT = 5000;
 const PORTS = 100;
-
-/** Marsaglia's xorshift. */
-export function random(seed: number): Random {
-  let state = seed;
-  return (below) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % below;
-  };
-}
 
 // ---- peers -------------------------------------------------------------------------------------------
 

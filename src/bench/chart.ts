@@ -9,6 +9,7 @@
  */
 import { peers } from './peers/all.ts';
 import type { BenchResult, Comparison, FigureResult } from './results.ts';
+import { at, svg, text } from './svg.ts';
 
 const width = 860;
 const left = 250;
@@ -42,16 +43,8 @@ export function chart({ figures, machine, pairs }: BenchResult): string {
     text(x(tick), top - 6, `${tick} ×`, 'tick'),
   ]);
   const foot = `${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}; ${pairs} pairs, median and 95 % interval; right is better`;
-  return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${bottom + 24}" font-family="system-ui, sans-serif">`,
-    `<title>Overweft as a multiple of its peers</title>`,
-    `<style>${style}</style>`,
-    ...grid,
-    ...parts,
-    text(8, bottom + 16, foot, 'foot'),
-    '</svg>',
-    '',
-  ].join('\n');
+  const title = 'Overweft as a multiple of its peers';
+  return svg({ width, height: bottom + 24, title }, [...grid, ...parts, text(8, bottom + 16, foot, 'foot')]);
 }
 
 function row({ better }: FigureResult, { peer, ratio, target, met }: Comparison, y: number): string {
@@ -75,21 +68,3 @@ function row({ better }: FigureResult, { peer, ratio, target, met }: Comparison,
     text(width - 8, middle + 4, `${times(ratio.median).toFixed(2)} ×`, 'value'),
   ].join('');
 }
-
-const at = (coordinate: number): string => coordinate.toFixed(1);
-
-const text = (left: number, y: number, content: string, kind: string): string =>
-  `<text class="${kind}" x="${at(left)}" y="${y}">${content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')}</text>`;
-
-const style = `
-svg { background: #fff } text { font-size: 12px; fill: #1f2328 }
-.head { font-weight: 600 } .name, .tick, .foot { fill: #59636e; font-size: 11px }
-.name, .peer, .value { text-anchor: end } .tick { text-anchor: middle }
-line { stroke-width: 2 } .grid { stroke: #d1d9e0; stroke-width: 1 } .one { stroke: #59636e; stroke-width: 1 }
-.target { stroke: #1f2328; stroke-width: 3 }
-line.met { stroke: #1a7f37 } circle.met { fill: #1a7f37 } line.missed { stroke: #bc4c00 } circle.missed { fill: #bc4c00 }
-line.reported { stroke: #57606a } circle.reported { fill: #57606a }
-@media (prefers-color-scheme: dark) {
-svg { background: #0d1117 } text { fill: #f0f6fc } .name, .tick, .foot { fill: #9198a1 }
-.grid { stroke: #3d444d } .one { stroke: #9198a1 } .target { stroke: #f0f6fc }
-}`;
