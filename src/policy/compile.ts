@@ -61,6 +61,9 @@ const empty: CompiledPolicy = {
 
 const nobody: Reach = { isEverybody: false, selectors: new Map(), prefixes: [] };
 
+/** Of more that come or go at once, finding out which pods they select costs more than asking all pods about everything. */
+const FEW_SELECTORS = 16;
+
 /** The policy of one node. When a change throws, the compiler is of no more use. */
 export class PolicyCompiler {
   readonly #book = new PolicyBook();
@@ -154,10 +157,12 @@ export class PolicyCompiler {
     const keys = new Set(changes.pods.keys());
     for (const name of changes.namespaces) for (const key of cluster.podsIn(name)) keys.add(key);
     for (const [name, changed] of selectors) {
+      const isMany = changed.length > FEW_SELECTORS;
       for (const key of cluster.podsIn(name)) {
-        this.#effort.selectors += changed.length;
+        if (keys.has(key)) continue;
+        if (!isMany) this.#effort.selectors += changed.length;
         const labels = cluster.pods.get(key)?.labels ?? {};
-        if (changed.some((selector) => selects(selector, labels))) keys.add(key);
+        if (isMany || changed.some((selector) => selects(selector, labels))) keys.add(key);
       }
     }
     for (const prefix of prefixes) for (const key of this.#addresses.inside(prefix)) keys.add(key);

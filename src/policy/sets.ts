@@ -11,7 +11,7 @@ import type { Decision, Direction, PolicySet, Tier } from './compiled.ts';
 import type { DecisionNumbers } from './decisions.ts';
 import { classifyPorts, OTHER_PORTS, type Pages, type PortClasses, type PortRange } from './ports.ts';
 import { type Row, RowPages } from './rows.ts';
-import type { Rule } from './rules.ts';
+import type { PortTerm, Rule } from './rules.ts';
 import { type Name, nameKey, nameTerm, type TermNumbers, type Terms } from './terms.ts';
 
 /** What sets have in common. */
@@ -42,6 +42,10 @@ export class CompiledSet implements PolicySet {
   readonly #names = new Map<string, Map<number, number>>();
   readonly #rowOf = new Map<string, Row>();
   readonly #pages = new RowPages();
+  /** Of the row that is being computed. */
+  readonly #cellsOfRow: Uint32Array;
+  /** The tier that a Pass rule has ended for each, from 1. */
+  readonly #passed: Uint8Array;
   readonly #cellOf = new Map<Rule | undefined, number>();
 
   /** @param rules in the order in which they are asked */
@@ -61,6 +65,8 @@ export class CompiledSet implements PolicySet {
     }
     this.#ports = classifyPorts(this.#ranges(), shared.pages);
     this.maps = this.#ports.maps;
+    this.#cellsOfRow = new Uint32Array(this.#ports.count);
+    this.#passed = new Uint8Array(this.#ports.count);
     this.rows.push(this.#row([]));
   }
 
@@ -123,24 +129,25 @@ export class CompiledSet implements PolicySet {
 
   /** The first rule that matches decides; a Pass rule skips what is left of its tier. */
   #cells(held: readonly number[]): Uint32Array {
-    const { count } = this.#ports;
-    const cells = new Uint32Array(count);
-    /** Tier that a Pass rule has ended, from 1. */
-    const passed = new Uint8Array(count);
+    const cells = this.#cellsOfRow.fill(0);
+    const passed = this.#passed.fill(0);
+    const { length: count } = cells;
     let undecided = count;
     for (const position of this.#matching(held)) {
       if (undecided === 0) break;
       const rule = this.#rules[position] as Rule;
       const tier = tiers.indexOf(rule.tier) + 1;
       const cell = rule.action === 'pass' ? 0 : this.#cell(rule);
-      for (const port of this.#covered(rule, held)) {
-        if (cells[port] !== 0 || passed[port] === tier) continue;
+      const settle = (port: number) => {
+        if (cells[port] !== 0 || passed[port] === tier) return;
         if (cell === 0) passed[port] = tier;
         else {
           cells[port] = cell;
           undecided--;
         }
-      }
+      };
+      if (rule.ports === undefined) for (let port = 0; port < count; port++) settle(port);
+      else for (const term of rule.ports) for (const port of this.#covered(term, held)) settle(port);
     }
     if (undecided > 0) {
       const cell = this.#cell(undefined);
@@ -155,24 +162,14 @@ export class CompiledSet implements PolicySet {
     return [...matching].sort((a, b) => a - b);
   }
 
-  /** Port classes that a rule is about, for a peer that calls its ports so. */
-  *#covered({ ports }: Rule, held: readonly number[]): Iterable<number> {
-    if (ports === undefined) {
-      for (let port = 0; port < this.#ports.count; port++) yield port;
-      return;
-    }
-    for (const term of ports) {
-      if (term.kind === 'range') yield* this.#ports.of(term);
-      else yield* this.#named(term, held);
-    }
-  }
-
-  *#named(term: Name, held: readonly number[]): Iterable<number> {
+  /** Port classes that an entry of `ports` is about, for a peer that calls its ports so. */
+  #covered(term: PortTerm, held: readonly number[]): readonly number[] {
+    if (term.kind === 'range') return this.#ports.of(term);
     const names = this.#names.get(nameKey(term));
-    for (const one of held) {
+    return held.flatMap((one) => {
       const port = names?.get(one);
-      if (port !== undefined) yield* this.#ports.of(single(term, port));
-    }
+      return port === undefined ? [] : this.#ports.of(single(term, port));
+    });
   }
 
   /** @throws TooManyDecisions */
