@@ -31,6 +31,8 @@ export interface Change {
   /** Milliseconds. */
   readonly median: number;
   readonly p99: number;
+  /** Milliseconds of processor time, all threads together: what others do on the machine changes it little. */
+  readonly cpu: number;
   /** Selectors evaluated, rows of cells computed, addresses written: of one change, the median. */
   readonly selectors: number;
   readonly rows: number;
@@ -41,6 +43,8 @@ export interface ControlResult {
   readonly size: ClusterSize;
   /** From nothing to live tables, milliseconds. */
   readonly full: number;
+  /** Of processor time. */
+  readonly fullCpu: number;
   /** Highest resident memory while that ran over what it was before, bytes. */
   readonly resident: number;
   readonly classes: number;
@@ -54,8 +58,10 @@ export async function measure(size: ClusterSize, rounds: number): Promise<Contro
   const pipeline = new Pipeline(nodeName(0));
   const baseline = resetPeak();
   const begin = performance.now();
+  const cpuBegin = process.cpuUsage();
   const { use } = await pipeline.apply(changesBetween(undefined, objects));
   const full = performance.now() - begin;
+  const fullCpu = milliseconds(process.cpuUsage(cpuBegin));
   const resident = peakResident() - baseline;
   const { classes, sets } = pipeline.desired.policy;
   // The other area is filled for the first time, too.
@@ -66,7 +72,7 @@ export async function measure(size: ClusterSize, rounds: number): Promise<Contro
       await timed(name, at, pipeline, name.includes('comes into force') ? Math.ceil(rounds / 5) : rounds),
     );
   }
-  return { size, full, resident, classes, sets: sets.length, use, changes };
+  return { size, full, fullCpu, resident, classes, sets: sets.length, use, changes };
 }
 
 async function timed(
@@ -76,16 +82,20 @@ async function timed(
   rounds: number,
 ): Promise<Change> {
   const times: number[] = [];
+  const cpu: number[] = [];
   const selectors: number[] = [];
   const rows: number[] = [];
   const addresses: number[] = [];
   // Compiled code first.
   for (let round = -4; round < rounds; round++) {
     const changes = at(round + 4);
+    const cpuBegin = process.cpuUsage();
     const begin = performance.now();
     const { delta } = await pipeline.apply(changes);
     const time = performance.now() - begin;
+    const cpuTime = milliseconds(process.cpuUsage(cpuBegin));
     if (round < 0) continue;
+    cpu.push(cpuTime);
     times.push(time);
     selectors.push(delta?.work.selectors ?? 0);
     rows.push(delta?.work.rows ?? 0);
@@ -95,6 +105,7 @@ async function timed(
     name,
     median: quantile(times, 0.5),
     p99: quantile(times, 0.99),
+    cpu: quantile(cpu, 0.5),
     selectors: quantile(selectors, 0.5),
     rows: quantile(rows, 0.5),
     addresses: quantile(addresses, 0.5),
@@ -212,6 +223,8 @@ function kindsOfChange(
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
+
+const milliseconds = ({ user, system }: NodeJS.CpuUsage): number => (user + system) / 1000;
 
 /** @returns resident bytes now; from here on the peak counts (proc_pid_clear_refs(5), value 5) */
 function resetPeak(): number {

@@ -42,8 +42,8 @@ export interface Cluster {
   readonly nodes: readonly ClusterNode[];
   /** Live pods by key. */
   readonly pods: ReadonlyMap<string, Pod>;
-  /** Keys of the live pods of a namespace. */
-  readonly podsIn: (namespace: string) => Iterable<string>;
+  /** Live pods of a namespace. */
+  readonly podsIn: (namespace: string) => Iterable<Pod>;
   /** Key of the live pod whose address it is, by the address's text. */
   readonly ownerOf: (address: string) => string | undefined;
   /** Labels of each namespace, `kubernetes.io/metadata.name` always among them. */

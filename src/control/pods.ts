@@ -52,7 +52,8 @@ const nobody: Attached = { pods: [], admitUnknown: false };
 export class LivePods {
   readonly pods: ReadonlyMap<string, Pod>;
   readonly #pods = new Map<string, Pod>();
-  readonly #namespaces = new Map<string, Set<string>>();
+  /** Pods by key, by their namespaces. */
+  readonly #namespaces = new Map<string, Map<string, Pod>>();
   readonly #objects = new Map<string, PodObject>();
   readonly #claims = new AddressClaims();
   #attached = nobody;
@@ -63,9 +64,8 @@ export class LivePods {
     this.pods = this.#pods;
   }
 
-  /** Keys of the pods of a namespace. */
-  inNamespace(name: string): Iterable<string> {
-    return this.#namespaces.get(name) ?? [];
+  inNamespace(name: string): Iterable<Pod> {
+    return this.#namespaces.get(name)?.values() ?? [];
   }
 
   /** Key of the pod whose address it is, by the address's text. */
@@ -102,14 +102,14 @@ export class LivePods {
 
   #set(key: string, pod: Pod | undefined): void {
     const namespace = key.slice(0, key.indexOf('/'));
-    const keys = this.#namespaces.get(namespace) ?? new Set();
+    const pods = this.#namespaces.get(namespace) ?? new Map<string, Pod>();
     if (pod) {
       this.#pods.set(key, pod);
-      this.#namespaces.set(namespace, keys.add(key));
+      this.#namespaces.set(namespace, pods.set(key, pod));
       return;
     }
     this.#pods.delete(key);
-    if (keys.delete(key) && keys.size === 0) this.#namespaces.delete(namespace);
+    if (pods.delete(key) && pods.size === 0) this.#namespaces.delete(namespace);
   }
 
   /** @returns keys of the pods about which something else may hold now */

@@ -47,9 +47,16 @@ export const labelSelector = z.strictObject({
 export type LabelSelector = z.output<typeof labelSelector>;
 
 /** Whether labels satisfy every requirement; an empty selector is satisfied by all. NotIn also holds without the key. */
-export function selects({ matchLabels, matchExpressions }: LabelSelector, map: Labels): boolean {
-  for (const [key, value] of Object.entries(matchLabels ?? {})) if (own(map, key) !== value) return false;
-  return (matchExpressions ?? []).every((requirement) => holds(requirement, own(map, requirement.key)));
+export const selects = (selector: LabelSelector, map: Labels): boolean => selectorTest(selector)(map);
+
+/** The same as a function, for a selector that is asked about many. */
+export function selectorTest({ matchLabels, matchExpressions }: LabelSelector): (map: Labels) => boolean {
+  const equalities = Object.entries(matchLabels ?? {});
+  const requirements = matchExpressions ?? [];
+  return (map) => {
+    for (const [key, value] of equalities) if (own(map, key) !== value) return false;
+    return requirements.every((requirement) => holds(requirement, own(map, requirement.key)));
+  };
 }
 
 function holds(requirement: z.output<typeof requirementSchema>, value: string | undefined): boolean {

@@ -10,7 +10,7 @@
 import { CLASS_UNKNOWN } from '../../asm/layout/tables.ts';
 import type { Cluster, ClusterChanges } from '../control/cluster.ts';
 import type { Pod } from '../control/pods.ts';
-import { selects } from '../control/selectors.ts';
+import { selectorTest } from '../control/selectors.ts';
 import { AddressIndex } from './address-index.ts';
 import type { Block } from './blocks.ts';
 import { Classes, type PolicyClass } from './classes.ts';
@@ -155,14 +155,13 @@ export class PolicyCompiler {
   /** Keys of the pods about which something else may hold than before. */
   #reached({ cluster, changes }: PolicyInput, { selectors, prefixes }: Reach): Set<string> {
     const keys = new Set(changes.pods.keys());
-    for (const name of changes.namespaces) for (const key of cluster.podsIn(name)) keys.add(key);
+    for (const name of changes.namespaces) for (const { key } of cluster.podsIn(name)) keys.add(key);
     for (const [name, changed] of selectors) {
-      const isMany = changed.length > FEW_SELECTORS;
-      for (const key of cluster.podsIn(name)) {
+      const tests = changed.length > FEW_SELECTORS ? undefined : changed.map(selectorTest);
+      for (const { key, labels } of cluster.podsIn(name)) {
         if (keys.has(key)) continue;
-        if (!isMany) this.#effort.selectors += changed.length;
-        const labels = cluster.pods.get(key)?.labels ?? {};
-        if (isMany || changed.some((selector) => selects(selector, labels))) keys.add(key);
+        if (tests) this.#effort.selectors += tests.length;
+        if (!tests || tests.some((test) => test(labels))) keys.add(key);
       }
     }
     for (const prefix of prefixes) for (const key of this.#addresses.inside(prefix)) keys.add(key);
