@@ -84,7 +84,7 @@ export class Terms {
     if (prefixes.length === 0) this.#blocks = before.#blocks;
     for (const [key, ports] of this.#named) for (const port of before.named(key)) ports.add(port);
     return {
-      isEverybody: [...this.#named.keys()].some((key) => !before.#named.has(key)),
+      isEverybody: !isSameKeys(this.#named, before.#named),
       selectors: this.#pods.follow(before.#pods, namespaces),
       prefixes,
     };
@@ -113,3 +113,6 @@ export class Terms {
     return this.#named.get(key) ?? new Set();
   }
 }
+
+const isSameKeys = (a: ReadonlyMap<string, unknown>, b: ReadonlyMap<string, unknown>): boolean =>
+  a.size === b.size && [...a.keys()].every((key) => b.has(key));

@@ -185,6 +185,21 @@ describe('a view that follows changes', () => {
     expect([...(view.desired?.policy.decisions ?? [])]).toEqual(expect.arrayContaining(decisions));
   });
 
+  it('forgets what pods call a port when no rule asks for the name any more', () => {
+    const ports = [{ name: 'http', containerPort: 80, protocol: 'TCP' }];
+    const server = pod({ name: 'server', ips: ['10.244.2.3'], node: 'node-2', ports });
+    const asking = policy('web', {
+      podSelector: { matchLabels: { app: 'web' } },
+      egress: [{ ports: [{ port: 'http' }] }],
+    });
+    const others = [...cluster.slice(0, -1), server];
+    const view = following([...others, asking]);
+    expect(view.desired?.policy.classes).toBe(2);
+    view.apply(changesBetween(objectsFrom([...others, asking]), objectsFrom(others)), nobody);
+    expect(view.desired?.policy.classes).toBe(1);
+    expect(view.desired?.policy.identities.size).toBe(0);
+  });
+
   it('keeps the last good state while there are more classes of ports than numbers, and says so', () => {
     const ports = Array.from({ length: 33_000 }, (_, i) => 2 * i)
       .filter((port) => port > 0)
