@@ -160,7 +160,7 @@ function blocks(family: 4 | 6, count: number): TrieEntry[] {
   });
 }
 
-describe('cost of a look-up', () => {
+describe('cost of a look-up', { timeout: 60_000 }, () => {
   it.each([10, 1_000, 100_000])('%i IPv4 blocks: four nodes at most', (count) => {
     expect(levels(trieOf(blocks(4, count)))).toBeLessThanOrEqual(4);
   });
