@@ -36,6 +36,12 @@ describe('what a node should know', () => {
     }
   });
 
+  it('takes the one address of a pod whose list of addresses is empty', () => {
+    const old = pod({ name: 'old', ips: [], status: { podIP: '10.244.1.9' } });
+    const { localPods } = desiredFrom([...cluster, old]);
+    expect(localPods.get('default/old')?.addresses.map(({ text }) => text)).toEqual(['10.244.1.9']);
+  });
+
   it('prefers the underlay family of the configuration', () => {
     const { tunnels, endpoints } = desiredFrom(cluster, 'node-1', {
       underlay: { addresses: ['192.0.2.1', '2001:db8::1'], family: 'ipv6' },
