@@ -17,12 +17,17 @@ import {
   concat,
   ECE,
   FIN,
+  fragmentHeader,
   hex,
   hopped,
+  type IpFields,
+  ipv4,
+  ipv6,
   isIpv4,
   number,
   PSH,
   tcpPacket,
+  type UdpFields,
   udpPacket,
   vnet,
   withHeaderChecksum,
@@ -68,6 +73,8 @@ const stream = fc.record({
   seq: fc.constantFrom(1, 2 ** 32 - 5000, 2 ** 31),
   hasOptions: fc.boolean(),
   hasFin: fc.boolean(),
+  /** Of a UDP packet that is too large for its sender's interface: payload bytes of each fragment but the last. */
+  fragment: fc.constantFrom(0, 0, 8, 400, 1200),
   list: fc.array(superframe, { minLength: 1, maxLength: 6 }),
 });
 type Stream = typeof stream extends fc.Arbitrary<infer T> ? T : never;
@@ -78,7 +85,7 @@ function framesOf(spec: Stream): Frame[] {
   let [seq, ack, id, option] = [spec.seq, 1, spec.id, 1];
   const between = { src: pod(family, 1, spec.pod), dst: pod(family, 2, 2) };
   const l4 = family === 4 ? 34 : 54;
-  return spec.list.map((one, i) => {
+  return spec.list.flatMap((one, i): Frame[] => {
     ack += one.ackStep;
     option += one.optionStep;
     id = (id + one.idStep) % 0x10000;
@@ -86,6 +93,15 @@ function framesOf(spec: Stream): Frame[] {
     // At most 64 datagrams in a UDP superframe (UDP_MAX_SEGMENTS before 6.9), a multiple of which no kernel sends.
     const mss = isTcp ? spec.mss : Math.max(spec.mss, Math.ceil(one.bytes / 60), 1);
     const payload = Uint8Array.from({ length: one.bytes }, (_, j) => (j * 7 + i + sport) & 255);
+    if (!isTcp && spec.fragment > 0 && i % 2 === 1) {
+      const fragments = fragmentsOf(
+        { ...fields, df: false, id: sport * 8 + i },
+        { sport },
+        payload.subarray(0, 12 * spec.fragment),
+        spec.fragment,
+      );
+      return fragments.map((packet) => ({ packet, vnet: vnet({}), segments: [hopped(packet)] }));
+    }
     const isSuper = payload.length > mss;
     const isLast = i === spec.list.length - 1;
     const options = spec.hasOptions ? concat(be(0x0101080a, 4), be(option, 4), be(99, 4)) : new Uint8Array();
@@ -104,7 +120,25 @@ function framesOf(spec: Stream): Frame[] {
     });
     seq += payload.length;
     id = (id + segments.length) % 0x10000;
-    return { packet, vnet: header, segments };
+    return [{ packet, vnet: header, segments }];
+  });
+}
+
+/** A datagram in fragments, as its sender's kernel makes them: RFC 791 §3.2, RFC 8200 §4.5. */
+function fragmentsOf(
+  fields: IpFields,
+  transport: UdpFields,
+  payload: Uint8Array,
+  size: number,
+): Uint8Array[] {
+  const whole = udpPacket(fields, transport, payload);
+  const isV4 = isIpv4(fields.dst);
+  const body = whole.subarray(isV4 ? 20 : 40);
+  return Array.from({ length: Math.ceil(body.length / size) }, (_, i) => {
+    const [offset, more] = [i * size, (i + 1) * size < body.length];
+    const part = body.subarray(offset, offset + size);
+    if (isV4) return ipv4({ ...fields, offset, mf: more }, part);
+    return ipv6({ ...fields, extensions: [fragmentHeader(offset, more, fields.id ?? 0)] }, part);
   });
 }
 
@@ -182,8 +216,14 @@ function received(
   return isPayloadOnly ? list.map((one) => ({ ...one, bytes: one.bytes.slice(40) })) : list;
 }
 
+const FRAGMENT6 = 44;
+const isFragment = (packet: Uint8Array): boolean =>
+  isIpv4(parsed(packet).dst) ? (number(packet, 6, 2) & 0x3fff) !== 0 : parsed(packet).protocol === FRAGMENT6;
+
+/** What must stay in order: a flow, or the fragments of a datagram, of which most have no ports. */
 const flowOf = (packet: Uint8Array) => {
   const { src, protocol, l4 } = parsed(packet);
+  if (isFragment(packet)) return `${src} fragments ${number(packet, isIpv4(src) ? 4 : 46, 2)}`;
   return `${src} ${protocol} ${number(packet, l4, 2)}`;
 };
 
@@ -248,7 +288,7 @@ describe.each(tunnels)('superframes through $encapsulation over IPv$underlay', (
     fc.assert(
       fc.property(streams, seed, (list, choices) => {
         const { all, packets, sent } = carried(list, choices, options, ALL_OFFLOADS);
-        expect(packets.every(isIntact)).toBe(true);
+        expect(packets.every((packet) => isFragment(packet) || isIntact(packet))).toBe(true);
         expect(byFlow(packets)).toEqual(byFlow(all.flatMap(({ segments }) => segments)));
         for (const { datagrams, segment } of sent) {
           expect(datagrams.slice(0, -1).every((one) => one.length === segment)).toBe(true);
@@ -264,17 +304,28 @@ describe.each(tunnels)('superframes through $encapsulation over IPv$underlay', (
   });
 });
 
-describe.each([
-  ['TSO', ALL_OFFLOADS & ~OFFLOAD_TSO],
-  ['USO', ALL_OFFLOADS & ~OFFLOAD_USO],
-  ['coalescing', ALL_OFFLOADS & ~OFFLOAD_COALESCE],
-  ['UDP_SEGMENT', ALL_OFFLOADS & ~OFFLOAD_UDP_SEGMENT],
-  ['every offload', 0],
-])('superframes with %s off', (_, offloads) => {
+const switches = [
+  ['TSO', OFFLOAD_TSO],
+  ['USO', OFFLOAD_USO],
+  ['UDP_SEGMENT', OFFLOAD_UDP_SEGMENT],
+  ['coalescing', OFFLOAD_COALESCE],
+] as const;
+
+/** Every combination but that of all, each through another tunnel. */
+const combinations = Array.from({ length: 2 ** switches.length - 1 }, (_, bits) => {
+  const on = switches.filter((_one, i) => bits & (1 << i));
+  return {
+    title: on.map(([name]) => name).join(', ') || 'no offload',
+    offloads: on.reduce((all, [, bit]) => all | bit, 0),
+    options: tunnels[bits % tunnels.length] as ClusterOptions,
+  };
+});
+
+describe.each(combinations)('superframes with $title', ({ offloads, options }) => {
   it('arrive as the packets that they stand for', () => {
     fc.assert(
       fc.property(streams, seed, (list, choices) => {
-        const { all, packets, sent, arrived } = carried(list, choices, {}, offloads);
+        const { all, packets, sent, arrived } = carried(list, choices, options, offloads);
         expect(byFlow(packets)).toEqual(byFlow(all.flatMap(({ segments }) => segments)));
         if (!(offloads & OFFLOAD_UDP_SEGMENT)) expect(sent.every(({ segment }) => segment === 0)).toBe(true);
         if (!(offloads & OFFLOAD_COALESCE)) expect(arrived.every(({ frames }) => frames === 1)).toBe(true);
@@ -354,6 +405,7 @@ describe('a long transfer', () => {
       seq: 1,
       hasOptions: true,
       hasFin: false,
+      fragment: 0,
       list: new Array(6).fill(item),
     };
     const a = nodeOf(1);
