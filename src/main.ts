@@ -35,6 +35,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/policy.ts')).policyCommand(),
   },
   {
+    name: 'service',
+    summary: 'what the Services are at a node, and where a connection to one would go',
+    load: async () => (await import('./cli/service.ts')).serviceCommand(),
+  },
+  {
     name: 'bench',
     summary: 'measure Overweft beside its peers in one run',
     load: async () => (await import('./cli/bench.ts')).benchCommand(),

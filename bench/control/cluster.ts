@@ -45,6 +45,8 @@ export function clusterObjects({ nodes, pods, namespaces, policies, localPods }:
       policyObject(i % namespaces, Math.floor(i / namespaces)),
     ),
     clusterPolicies: [],
+    services: [],
+    slices: [],
   };
 }
 

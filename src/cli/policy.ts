@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { readObjects } from '../control/file-store.ts';
 import { explanationText, PolicyOracle, type Probe } from '../policy/why.ts';
 import { Lines } from '../replay/lines.ts';
+import { flagged, numeric } from './flags.ts';
 import { policyDiffCommand } from './policy-diff.ts';
 
 interface Flags {
@@ -62,16 +63,8 @@ async function why(flags: Flags): Promise<void> {
   await lines.flush();
 }
 
-function single(oracle: PolicyOracle, { from, to, protocol, port }: Flags): Probe {
-  try {
-    return oracle.probe({ from, to, protocol, ...(port !== undefined && { port: numeric(port) }) });
-  } catch (error) {
-    throw new Error((error as Error).message.replace(/^/gm, '--'));
-  }
-}
-
-/** The number, or the text for the validation to refuse. */
-const numeric = (text: string) => (/^\d+$/.test(text) ? Number(text) : text);
+const single = (oracle: PolicyOracle, { from, to, protocol, port }: Flags): Probe =>
+  flagged(() => oracle.probe({ from, to, protocol, ...(port !== undefined && { port: numeric(port) }) }));
 
 function parsed(line: string): unknown {
   try {

@@ -7,17 +7,20 @@ import type {
   Objects,
   PodObject,
 } from './objects.ts';
+import type { EndpointSliceObject, ServiceObject } from './services.ts';
 
 /** New objects by key; undefined: the object is gone. */
 type ChangesOf<T> = ReadonlyMap<string, T | undefined>;
 
-/** Keys are `name`, or `namespace/name` of pods and NetworkPolicies. */
+/** Keys are `name`, or `namespace/name` of what lives in a namespace. */
 export interface ObjectChanges {
   readonly nodes: ChangesOf<NodeObject>;
   readonly namespaces: ChangesOf<NamespaceObject>;
   readonly pods: ChangesOf<PodObject>;
   readonly policies: ChangesOf<NetworkPolicyObject>;
   readonly clusterPolicies: ChangesOf<ClusterNetworkPolicyObject>;
+  readonly services: ChangesOf<ServiceObject>;
+  readonly slices: ChangesOf<EndpointSliceObject>;
 }
 
 interface Named {
@@ -33,9 +36,19 @@ export const noChanges: ObjectChanges = {
   pods: new Map(),
   policies: new Map(),
   clusterPolicies: new Map(),
+  services: new Map(),
+  slices: new Map(),
 };
 
-const nothing: Objects = { nodes: [], namespaces: [], pods: [], policies: [], clusterPolicies: [] };
+const nothing: Objects = {
+  nodes: [],
+  namespaces: [],
+  pods: [],
+  policies: [],
+  clusterPolicies: [],
+  services: [],
+  slices: [],
+};
 
 /**
  * From one state to the next. An object that is the same one in both has not changed.
@@ -48,6 +61,8 @@ export function changesBetween(before: Objects = nothing, after: Objects): Objec
     pods: between(before.pods, after.pods, namespacedKey),
     policies: between(before.policies, after.policies, namespacedKey),
     clusterPolicies: between(before.clusterPolicies, after.clusterPolicies, nameKey),
+    services: between(before.services, after.services, namespacedKey),
+    slices: between(before.slices, after.slices, namespacedKey),
   };
 }
 

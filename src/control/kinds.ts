@@ -1,12 +1,13 @@
 /**
- * Which objects are read. Most are left alone; but one that looks as if it were to forbid something is refused rather
- * than overlooked, as the API server would refuse it: a mistyped version or kind must open nothing.
+ * Which objects are read. Most are left alone; but one that looks as if it were to forbid or lead something is refused
+ * rather than overlooked, as the API server would refuse it: a mistyped version or kind must open nothing.
  */
 import { type Kind, kinds } from './objects.ts';
 
 const CORE = '';
 const NETWORKING = 'networking.k8s.io';
 const POLICY = 'policy.networking.k8s.io';
+const DISCOVERY = 'discovery.k8s.io';
 
 const groups: Readonly<Record<Kind, string>> = {
   Node: CORE,
@@ -14,12 +15,15 @@ const groups: Readonly<Record<Kind, string>> = {
   Pod: CORE,
   NetworkPolicy: NETWORKING,
   ClusterNetworkPolicy: POLICY,
+  Service: CORE,
+  EndpointSlice: DISCOVERY,
 };
 
 /** Kinds without a say about packets, by the groups of which every other kind is refused. */
 const harmless: ReadonlyMap<string, ReadonlySet<string>> = new Map([
   [NETWORKING, new Set(['Ingress', 'IngressClass', 'IPAddress', 'ServiceCIDR'])],
   [POLICY, new Set<string>()],
+  [DISCOVERY, new Set<string>()],
 ]);
 
 /** `kind`: what to read it as; nothing: leave it alone; otherwise why it is refused. */

@@ -13,6 +13,7 @@ import {
   type Objects,
   type PodObject,
 } from './objects.ts';
+import type { EndpointSliceObject, ServiceObject } from './services.ts';
 import type { StoreFault } from './store.ts';
 
 /** A manifest file. */
@@ -58,6 +59,8 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
     Pod: [] as PodObject[],
     NetworkPolicy: [] as NetworkPolicyObject[],
     ClusterNetworkPolicy: [] as ClusterNetworkPolicyObject[],
+    Service: [] as ServiceObject[],
+    EndpointSlice: [] as EndpointSliceObject[],
   };
   const faults: StoreFault[] = [];
   const ignored: Record<string, number> = {};
@@ -79,7 +82,7 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
       }
     }
   }
-  const { Node, Namespace, Pod, NetworkPolicy, ClusterNetworkPolicy } = objects;
+  const { Node, Namespace, Pod, NetworkPolicy, ClusterNetworkPolicy, Service, EndpointSlice } = objects;
   return {
     objects: {
       nodes: Node,
@@ -87,6 +90,8 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
       pods: Pod,
       policies: NetworkPolicy,
       clusterPolicies: ClusterNetworkPolicy,
+      services: Service,
+      slices: EndpointSlice,
     },
     faults,
     ignored,
@@ -177,10 +182,12 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+const namespaced = new Set<unknown>(['Pod', 'NetworkPolicy', 'Service', 'EndpointSlice'] satisfies Kind[]);
+
 /** What a person would call an object, of a bad one as far as it can be read. */
 function nameOf({ kind, metadata }: Record<string, unknown>): string {
   const { namespace, name } = isRecord(metadata) ? metadata : {};
-  const space = kind === 'Pod' || kind === 'NetworkPolicy' ? (namespace ?? 'default') : undefined;
+  const space = namespaced.has(kind) ? (namespace ?? 'default') : undefined;
   const path = [space, name].filter((part) => typeof part === 'string').join('/');
   return [kind, path].filter((part) => typeof part === 'string' && part !== '').join(' ');
 }

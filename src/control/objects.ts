@@ -1,45 +1,18 @@
 /**
  * The Kubernetes objects that Overweft reads, as far as it reads them.
  *
- * Fields that it does not use are tolerated, as real objects have many; only policies are closed, because an unknown
- * field there would silently change who may talk to whom.
+ * Fields that it does not use are tolerated, as real objects have many; only policies, Services and EndpointSlices are
+ * closed, because an unknown field there would silently change who may talk to whom.
  * https://kubernetes.io/docs/reference/kubernetes-api/
  */
 import { z } from 'zod';
-import { addressField, integer, macField, nameField, prefixField } from '../config/fields.ts';
+import { addressField, integer, macField, prefixField } from '../config/fields.ts';
 import { encapsulationField } from '../config/schema.ts';
 import { covers } from '../net/prefix.ts';
 import { clusterNetworkPolicySpec } from './cluster-network-policy.ts';
-import { labelSelector, labels } from './selectors.ts';
-
-const annotations = z.record(z.string(), z.string()).nullish();
-
-const metadataFields = {
-  name: nameField,
-  namespace: nameField.nullish().transform((name) => name ?? 'default'),
-  uid: z.string().nullish(),
-  labels: labels.nullish().transform((map) => map ?? {}),
-  annotations,
-  creationTimestamp: z.string().nullish(),
-};
-
-const metadata = z.looseObject(metadataFields);
-
-const tolerated = z.unknown().optional();
-
-/** ObjectMeta of meta/v1, whole. */
-const policyMetadata = z.strictObject({
-  ...metadataFields,
-  generateName: tolerated,
-  selfLink: tolerated,
-  resourceVersion: tolerated,
-  generation: tolerated,
-  deletionTimestamp: tolerated,
-  deletionGracePeriodSeconds: tolerated,
-  ownerReferences: tolerated,
-  finalizers: tolerated,
-  managedFields: tolerated,
-});
+import { closedMetadata, metadata, protocolField, tolerated } from './object-fields.ts';
+import { labelSelector } from './selectors.ts';
+import { type EndpointSliceObject, endpointSlice, type ServiceObject, service } from './services.ts';
 
 const ROUTER_MAC = 'overweft.io/router-mac';
 const ENCAPSULATION = 'overweft.io/encapsulation';
@@ -67,8 +40,6 @@ const node = z.looseObject({
 
 const namespace = z.looseObject({ kind: z.literal('Namespace'), apiVersion: z.literal('v1'), metadata });
 
-const protocolField = z.enum(['TCP', 'UDP', 'SCTP']);
-
 /** IANA_SVC_NAME, RFC 6335 §5.1. */
 const portName = z
   .string()
@@ -80,7 +51,7 @@ const portName = z
 const containerPort = z.looseObject({
   name: portName.nullish(),
   containerPort: integer(1, 65535),
-  protocol: protocolField.nullish().transform((protocol) => protocol ?? 'TCP'),
+  protocol: protocolField,
 });
 
 const container = z.looseObject({
@@ -138,7 +109,7 @@ const policyPeer = z
 
 const policyPort = z
   .strictObject({
-    protocol: protocolField.nullish().transform((protocol) => protocol ?? 'TCP'),
+    protocol: protocolField,
     port: z.union([integer(1, 65535), portName], { error: 'must be a port number or a port name' }).nullish(),
     endPort: integer(1, 65535).nullish(),
   })
@@ -165,7 +136,7 @@ const networkPolicySpec = z.strictObject({
 const networkPolicy = z.strictObject({
   kind: z.literal('NetworkPolicy'),
   apiVersion: z.literal('networking.k8s.io/v1'),
-  metadata: policyMetadata,
+  metadata: closedMetadata,
   // Absent, it is an empty one: no pod of the namespace may be reached.
   spec: networkPolicySpec.nullish().transform((spec) => spec ?? networkPolicySpec.parse({})),
   status: tolerated,
@@ -174,7 +145,7 @@ const networkPolicy = z.strictObject({
 const clusterNetworkPolicy = z.strictObject({
   kind: z.literal('ClusterNetworkPolicy'),
   apiVersion: z.enum(['policy.networking.k8s.io/v1alpha2', 'policy.networking.k8s.io/v1beta1']),
-  metadata: policyMetadata,
+  metadata: closedMetadata,
   spec: clusterNetworkPolicySpec,
   status: tolerated,
 });
@@ -186,6 +157,8 @@ export const kinds = {
   Pod: pod,
   NetworkPolicy: networkPolicy,
   ClusterNetworkPolicy: clusterNetworkPolicy,
+  Service: service,
+  EndpointSlice: endpointSlice,
 } as const;
 
 export type Kind = keyof typeof kinds;
@@ -196,7 +169,6 @@ export type NetworkPolicyObject = z.output<typeof networkPolicy>;
 export type ClusterNetworkPolicyObject = z.output<typeof clusterNetworkPolicy>;
 export type PolicyPeer = z.output<typeof policyPeer>;
 export type PolicyPort = z.output<typeof policyPort>;
-export type Protocol = z.output<typeof protocolField>;
 
 /** Everything that a store knows at one time. */
 export interface Objects {
@@ -205,6 +177,8 @@ export interface Objects {
   readonly pods: readonly PodObject[];
   readonly policies: readonly NetworkPolicyObject[];
   readonly clusterPolicies: readonly ClusterNetworkPolicyObject[];
+  readonly services: readonly ServiceObject[];
+  readonly slices: readonly EndpointSliceObject[];
 }
 
 export const routerMacOf = ({ metadata }: NodeObject) => metadata.annotations?.[ROUTER_MAC];

@@ -5,7 +5,8 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Address } from '../net/address.ts';
 import { AddressClaims } from './addresses.ts';
 import { namespacedKey, type ObjectChanges } from './changes.ts';
-import type { Objects, PodObject, Protocol } from './objects.ts';
+import type { Protocol } from './object-fields.ts';
+import type { Objects, PodObject } from './objects.ts';
 import type { Labels } from './selectors.ts';
 
 /** A container port that has a name. */

@@ -6,7 +6,7 @@
  *
  * A cell is POLICY_CELL_ALLOW or 0, and in its low bits the number of a decision.
  */
-import type { Protocol } from '../control/objects.ts';
+import type { Protocol } from '../control/object-fields.ts';
 import type { Prefix } from '../net/prefix.ts';
 import type { Row } from './rows.ts';
 

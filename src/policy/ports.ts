@@ -7,7 +7,7 @@
  *
  * Class pages are shared: most pages of 256 ports hold one class only.
  */
-import type { Protocol } from '../control/objects.ts';
+import type { Protocol } from '../control/object-fields.ts';
 
 const PORTS = 65_536;
 const PAGE = 256;

@@ -17,12 +17,12 @@ import {
   peersOf,
   shutPeers,
 } from '../control/cluster-network-policy.ts';
+import type { Protocol } from '../control/object-fields.ts';
 import type {
   ClusterNetworkPolicyObject,
   NetworkPolicyObject,
   PolicyPeer,
   PolicyPort,
-  Protocol,
 } from '../control/objects.ts';
 import { type LabelSelector, type Labels, selectorText, selects } from '../control/selectors.ts';
 import type { Address } from '../net/address.ts';
