@@ -67,8 +67,16 @@ const servicePorts = z.array(servicePort).superRefine((ports, context) => {
   }
 });
 
-const clusterIPField = z.union([z.literal('None'), z.literal(''), addressField], {
-  error: 'must be an IP address or "None"',
+const CLUSTER_IP = 'must be an IPv4 or IPv6 address, or "None"';
+
+/** Empty: none yet. */
+const clusterIPField = z.string({ error: CLUSTER_IP }).transform((text, context): Address | 'None' | '' => {
+  if (text === '' || text === 'None') return text;
+  const address = parseAddress(text);
+  if (address) return address;
+  const message = `${CLUSTER_IP}, not ${JSON.stringify(text)}`;
+  context.issues.push({ code: 'custom', message, input: text });
+  return z.NEVER;
 });
 
 const serviceSpec = z
@@ -115,15 +123,15 @@ const serviceSpec = z
     allocateLoadBalancerNodePorts: z.boolean().nullish(),
   })
   .superRefine(({ clusterIP, clusterIPs }, context) => {
-    const complain = (field: string, message: string) =>
-      context.addIssue({ code: 'custom', path: ['clusterIPs', field], message });
+    const complain = (i: number, message: string) =>
+      context.addIssue({ code: 'custom', path: ['clusterIPs', i], message });
     const text = (ip: z.output<typeof clusterIPField>) => (typeof ip === 'string' ? ip : ip.text);
     const [first, second] = clusterIPs ?? [];
     if (clusterIP && first && text(clusterIP) !== text(first))
-      complain('0', `must be the same as clusterIP, ${text(clusterIP)}`);
+      complain(0, `must be the same as clusterIP, ${text(clusterIP)}`);
     if (first === undefined || second === undefined) return;
     if (typeof first === 'string' || typeof second === 'string' || first.family === second.family)
-      complain('1', 'must be an address of the other family');
+      complain(1, 'must be an address of the other family');
   });
 
 const ingress = z.looseObject({

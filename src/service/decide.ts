@@ -36,7 +36,11 @@ interface Found {
   readonly port: CompiledPort;
   readonly frontend: Frontend;
   readonly policy: TrafficPolicy;
+  readonly governedBy: Governor;
 }
+
+/** The field that gives the policy, or that the client is inside the cluster and the address external. */
+export type Governor = 'internalTrafficPolicy' | 'externalTrafficPolicy' | 'inside';
 
 export type Decision =
   | { readonly verdict: 'not-a-service' }
@@ -55,10 +59,9 @@ export function decide(compiler: ServiceCompiler, connection: Connection): Decis
       ? { verdict: 'reject', reason: 'no-such-port' }
       : { verdict: 'not-a-service' };
   const { frontend } = claim;
-  const isInternal = frontend.kind === 'cluster-ip';
-  // Pods and the node reach external addresses as if through a load balancer that may send them to any node.
-  const policy = isInternal ? port.internalPolicy : origin === 'outside' ? port.externalPolicy : 'Cluster';
-  const found = { port, frontend, policy };
+  const governedBy = governor(frontend, origin);
+  const policy = policyOf(port, governedBy);
+  const found = { port, frontend, policy, governedBy };
   if (frontend.kind === 'load-balancer' && !isInRange(compiler, port, client, origin))
     return { verdict: 'drop', reason: 'source-range', ...found };
   const pool = port[policy];
@@ -67,6 +70,17 @@ export function decide(compiler: ServiceCompiler, connection: Connection): Decis
   return port.hasAny
     ? { verdict: 'drop', reason: 'no-local-endpoint', ...found }
     : { verdict: 'reject', reason: 'no-endpoint', ...found };
+}
+
+function governor({ kind }: Frontend, origin: Origin): Governor {
+  if (kind === 'cluster-ip') return 'internalTrafficPolicy';
+  return origin === 'outside' ? 'externalTrafficPolicy' : 'inside';
+}
+
+/** Pods and the node reach external addresses as if through a load balancer that may send them to any node. */
+function policyOf({ internalPolicy, externalPolicy }: CompiledPort, governedBy: Governor): TrafficPolicy {
+  if (governedBy === 'inside') return 'Cluster';
+  return governedBy === 'internalTrafficPolicy' ? internalPolicy : externalPolicy;
 }
 
 /** A range that holds the node's own address holds all that the node itself sends, whatever source that has. */

@@ -1,7 +1,7 @@
 // What `overweft service` says of Services and of connections to them, as objects to be written as JSON.
 import type { LeftOut, Reason } from './choose.ts';
 import type { CompiledPort, CompiledService, Pool, ServiceCompiler } from './compile.ts';
-import { sourceChange } from './decide.ts';
+import { type Governor, sourceChange } from './decide.ts';
 import type { Endpoint } from './endpoints.ts';
 import { type HealthAnswer, healthAnswer } from './health.ts';
 import { sharesOf } from './maglev.ts';
@@ -75,6 +75,7 @@ export interface ConnectionReport {
   readonly port: PortHead | null;
   readonly frontend: FrontendReport | null;
   readonly policy: TrafficPolicy | null;
+  readonly governedBy: Governor | null;
   /** The one to which this connection goes; null: `from-port` is not given and decides. */
   readonly backend: EndpointReport | null;
   readonly backends: readonly (BackendReport & {
@@ -124,13 +125,15 @@ export function connectionReport(
     port: null,
     frontend: null,
     policy: null,
+    governedBy: null,
     backend: null,
     backends: [],
     leftOut: [],
   };
   if (!('port' in decision)) return head;
-  const { port, frontend, policy } = decision;
-  const pool = port[policy];
+  const { port, frontend, policy, governedBy } = decision;
+  // Who may not come in at all is not kept out by endpoints.
+  const pool = head.reason === 'source-range' ? undefined : port[policy];
   const isForward = decision.verdict === 'forward';
   return {
     ...head,
@@ -138,6 +141,7 @@ export function connectionReport(
     port: headOf(port),
     frontend: frontendReport(frontend),
     policy,
+    governedBy,
     backend: isForward && decision.backend ? endpointReport(decision.backend) : null,
     backends:
       isForward && pool

@@ -1,6 +1,7 @@
 // What a person reads of Services and of connections to them.
 import { parseAddress } from '../net/address.ts';
 import type { Hints, Reason } from './choose.ts';
+import type { Governor } from './decide.ts';
 import { socketText } from './endpoints.ts';
 import type { ServiceProbe } from './oracle.ts';
 import type { Passed } from './ports.ts';
@@ -46,6 +47,12 @@ const kindTexts: Record<FrontendReport['kind'], string> = {
   'external-ip': 'external IP',
 };
 
+const governorTexts: Record<Governor, string> = {
+  internalTrafficPolicy: 'by internalTrafficPolicy',
+  externalTrafficPolicy: 'by externalTrafficPolicy',
+  inside: 'as for every client inside the cluster',
+};
+
 const changeTexts = {
   hairpin: ", sees the node's address: the client is this endpoint",
   remote: ", sees the node's address: the client is outside and the endpoint on another node",
@@ -86,12 +93,12 @@ function portLines(port: PortReport): string[] {
 function poolLines(policy: string, { backends, leftOut }: PoolReport): string[] {
   const title = backends.length === 0 ? `${policy}: no endpoint` : `${policy}:`;
   return [`    ${title}`, ...backends.map(backendLine), ...leftOut.map(leftOutLine)].map((line, i) =>
-    i === 0 ? line : `    ${line}`,
+    i === 0 ? line : `      ${line}`,
   );
 }
 
 export function connectionText({ connection, from, to }: ServiceProbe, report: ConnectionReport): string {
-  const { verdict, node, service, port, frontend, policy, backend, backends, leftOut } = report;
+  const { verdict, node, service, port, frontend, policy, governedBy, backend, backends, leftOut } = report;
   const { protocol } = connection;
   const title = `${verdict}  ${from} → ${to}, ${protocol} ${connection.port}, at ${node}`;
   if (!service || !port || !frontend)
@@ -103,13 +110,13 @@ export function connectionText({ connection, from, to }: ServiceProbe, report: C
   const hint = policy === 'Cluster' ? hintTexts[port.hints] : '';
   const named = port.name === '' ? '' : `, port ${port.name}`;
   const affinity =
-    port.affinitySeconds === null
+    port.affinitySeconds === null || verdict !== 'forward'
       ? []
       : [`  affinity  the client keeps its endpoint ${port.affinitySeconds} s`];
   return [
     title,
     `  service   ${service}${named}: ${kindTexts[frontend.kind]} ${at(frontend)}`,
-    `  policy    ${policy}${hint === '' ? '' : `; ${hint}`}`,
+    `  policy    ${policy}${governedBy ? `, ${governorTexts[governedBy]}` : ''}${hint === '' ? '' : `; ${hint}`}`,
     ...outcome(report),
     ...affinity,
     ...backends.map((one) => {

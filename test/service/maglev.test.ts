@@ -22,7 +22,7 @@ describe('slots', () => {
         const shares = sharesOf(slots, backends.length);
         expect(Math.max(...shares) - Math.min(...shares)).toBeLessThanOrEqual(1);
         expect(Math.min(...shares)).toBeGreaterThanOrEqual(50);
-        expect(slots.length).toBeLessThanOrEqual(65_521);
+        expect(slots.length).toBeLessThanOrEqual(65_536);
       }),
       { numRuns: 40 },
     );
@@ -38,7 +38,7 @@ describe('slots', () => {
         if (before.length !== after.length) return;
         const moved = before.filter((index, slot) => backends[index] !== left[after[slot] ?? 0]).length;
         const unavoidable = before.filter((index) => backends[index] === gone).length;
-        expect((moved - unavoidable) / before.length).toBeLessThan(0.07);
+        expect((moved - unavoidable) / before.length).toBeLessThan(0.06);
       }),
       { numRuns: 200 },
     );
@@ -52,17 +52,17 @@ describe('slots', () => {
         0,
         1,
         0,
-        0,
-        1,
+        2,
+        2,
         2,
         0,
         1,
-        0,
-        0,
         2,
         2,
         1,
-        0,
+        2,
+        1,
+        2,
         1,
         1,
       ]
@@ -70,14 +70,14 @@ describe('slots', () => {
   });
 
   it('are found evenly from neighbouring clients and ports', () => {
-    const counts = new Array<number>(1021).fill(0);
-    const found = 102_100;
+    const counts = new Array<number>(1024).fill(0);
+    const found = 102_400;
     for (let i = 0; i < found; i++) {
       const bytes = Uint8Array.from([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 10, 244, i >> 8, i & 255]);
-      const slot = slotOf(fromBytes(bytes), 32_768 + (i >> 6), 1021);
+      const slot = slotOf(fromBytes(bytes), 32_768 + (i >> 6), 1024);
       counts[slot] = (counts[slot] ?? 0) + 1;
     }
-    // χ² of 1020 degrees of freedom: mean 1020, deviation 45.
+    // χ² of 1023 degrees of freedom: mean 1023, deviation 45.
     const chi = counts.reduce((sum, count) => sum + (count - 100) ** 2 / 100, 0);
     expect(chi).toBeGreaterThan(820);
     expect(chi).toBeLessThan(1220);

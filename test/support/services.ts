@@ -12,9 +12,9 @@ import { type Decision, decide, type Origin } from '../../src/service/decide.ts'
 export interface EndpointFields {
   readonly ip: string;
   readonly node?: string;
-  readonly ready?: boolean;
-  readonly serving?: boolean;
-  readonly terminating?: boolean;
+  readonly ready?: boolean | undefined;
+  readonly serving?: boolean | undefined;
+  readonly terminating?: boolean | undefined;
   readonly zones?: readonly string[];
   readonly nodes?: readonly string[];
   readonly pod?: string;
