@@ -24,6 +24,8 @@ export interface Endpoint {
  */
 export type State = 'ready' | 'draining' | 'terminating' | 'not-ready';
 
+type SlicePort = EndpointSliceObject['ports'][number];
+
 const better: readonly State[] = ['ready', 'draining', 'terminating', 'not-ready'];
 
 /** `address:port` as people write it. */
@@ -48,10 +50,9 @@ export function endpointsOf(
   for (const { ports, endpoints } of ordered) {
     for (const port of ports) {
       if (port.name !== name || port.protocol !== protocol || !port.port) continue;
-      for (const one of endpoints) {
-        const endpoint = endpointOf(one, port.port);
-        const known = endpoint && found.get(endpoint.key);
-        if (endpoint && (!known || isBetter(endpoint, known, node))) found.set(endpoint.key, endpoint);
+      for (const endpoint of endpointsAt(port, endpoints)) {
+        const known = found.get(endpoint.key);
+        if (!known || isBetter(endpoint, known, node)) found.set(endpoint.key, endpoint);
       }
     }
   }
@@ -62,6 +63,17 @@ function isBetter(one: Endpoint, known: Endpoint, node: string): boolean {
   const isLocal = one.node === node;
   if (isLocal !== (known.node === node)) return isLocal;
   return better.indexOf(one.state) < better.indexOf(known.state);
+}
+
+/** By port of a slice: slices are replaced, never changed, and of the many of a large Service one at a time. */
+const made = new WeakMap<SlicePort, readonly Endpoint[]>();
+
+function endpointsAt(port: SlicePort, endpoints: EndpointSliceObject['endpoints']): readonly Endpoint[] {
+  const known = made.get(port);
+  if (known) return known;
+  const list = endpoints.flatMap((one) => endpointOf(one, port.port ?? 0) ?? []);
+  made.set(port, list);
+  return list;
 }
 
 /** Only the first address has a meaning. */

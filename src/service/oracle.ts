@@ -9,7 +9,7 @@ import { type Address, parseAddress } from '../net/address.ts';
 import { type End, Ends } from '../policy/ends.ts';
 import { type CompiledService, ServiceCompiler } from './compile.ts';
 import { type Connection, type Decision, decide, type Origin } from './decide.ts';
-import type { Passed } from './ports.ts';
+import { passedTexts } from './ports.ts';
 
 const probeSchema = z.object({
   from: z.string({ error: 'must be an IP address or NAMESPACE/POD' }),
@@ -33,13 +33,6 @@ export interface ServiceAnswer {
   readonly decision: Decision;
   readonly compiler: ServiceCompiler;
 }
-
-const unserved: Record<Passed, string> = {
-  headless: 'is headless: clients connect to its endpoints, which DNS names',
-  'external-name': 'is an ExternalName: clients connect to the name, which DNS gives',
-  'no-cluster-ip': 'has no cluster IP',
-  'other-proxy': 'is left to the proxy that its label service.kubernetes.io/service-proxy-name names',
-};
 
 export class ServiceOracle {
   readonly #objects: Objects;
@@ -134,7 +127,7 @@ export class ServiceOracle {
     // Cluster IPs are the same at every node.
     const service = this.at(this.#cluster.nodes[0]?.name ?? '').services.get(key);
     if (!service) throw new Error(`to: there is no Service ${key} in the manifests`);
-    if (service.passed) throw new Error(`to: Service ${key} ${unserved[service.passed]}`);
+    if (service.passed) throw new Error(`to: Service ${key} has no address: ${passedTexts[service.passed]}`);
     const all = clusterIPs(service);
     const address = all.find(({ family }) => clients.some((client) => client.family === family)) ?? all[0];
     if (!address) throw new Error(`to: Service ${key} has no ports`);

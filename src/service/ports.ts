@@ -44,6 +44,14 @@ export interface ServicePort {
 /** Why a Service has no frontends. */
 export type Passed = 'headless' | 'external-name' | 'no-cluster-ip' | 'other-proxy';
 
+/** As people read it. */
+export const passedTexts: Readonly<Record<Passed, string>> = {
+  headless: 'headless: DNS names its endpoints',
+  'external-name': 'ExternalName: DNS gives the name',
+  'no-cluster-ip': 'no cluster IP yet',
+  'other-proxy': 'left to the proxy that its label service.kubernetes.io/service-proxy-name names',
+};
+
 /** Its presence leaves the Service to the proxy that it names. */
 export const PROXY_NAME = 'service.kubernetes.io/service-proxy-name';
 /** sessionAffinityConfig.clientIP.timeoutSeconds. */

@@ -4,7 +4,7 @@ import type { Hints, Reason } from './choose.ts';
 import type { Governor } from './decide.ts';
 import { socketText } from './endpoints.ts';
 import type { ServiceProbe } from './oracle.ts';
-import type { Passed } from './ports.ts';
+import { passedTexts } from './ports.ts';
 import type {
   BackendReport,
   ConnectionReport,
@@ -14,13 +14,6 @@ import type {
   PortReport,
   ServiceReport,
 } from './report.ts';
-
-const passedTexts: Record<Passed, string> = {
-  headless: 'headless: DNS names its endpoints',
-  'external-name': 'ExternalName: DNS gives the name',
-  'no-cluster-ip': 'no cluster IP yet',
-  'other-proxy': 'left to the proxy that its label service.kubernetes.io/service-proxy-name names',
-};
 
 const reasonTexts: Record<Reason, string> = {
   'not-ready': 'not ready',

@@ -144,7 +144,10 @@ describe('overweft service', () => {
   });
 
   it.each([
-    [['default/client', 'default/headless', '80'], '--to: Service default/headless is headless'],
+    [
+      ['default/client', 'default/headless', '80'],
+      '--to: Service default/headless has no address: headless: DNS names its endpoints',
+    ],
     [['default/client', 'default/none', '80'], '--to: there is no Service default/none'],
     [['default/nobody', 'default/web', '80'], '--from: there is no pod default/nobody'],
     [['default/web-0', 'fd00:96::10', '80'], '--from: default/web-0 has no IPv6 address'],
