@@ -138,8 +138,12 @@ static struct connection connection(const struct options* options) {
   const int to = must(accept4(listener, NULL, NULL, SOCK_CLOEXEC), "accept");
   close(listener);
   const int on = 1;
-  for (int i = 0; i < 2; i++)
-    must(setsockopt(i ? from : to, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "TCP_NODELAY");
+  for (int i = 0; i < 2; i++) {
+    const int fd = i ? from : to;
+    must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on), "TCP_NODELAY");
+    // Linux' own default whatever the host's is: what a path reaches depends on it.
+    must(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", 5), "TCP_CONGESTION");
+  }
   return (struct connection){from, to};
 }
 
