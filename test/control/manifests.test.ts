@@ -161,7 +161,7 @@ items:
       'crd.antrea.io/v1beta1 ClusterNetworkPolicy',
       'networking.k8s.io/v1 Ingress',
       'networking.k8s.io/v1 ServiceCIDR',
-      'v1 Service',
+      'v1 ConfigMap',
     ];
     const text = others.map((one) => `apiVersion: ${one.replace(' ', '\nkind: ')}`).join('\n---\n');
     expect(read(text).faults).toEqual([]);
