@@ -74,9 +74,11 @@ const described = ({
   own,
   classes: policy.classes,
   blocks: policy.blocks.map(({ prefix }) => prefix.text).sort(),
-  decisions: [...policy.decisions.values()].map((decision) => JSON.stringify(decision)).sort(),
   warnings: [...warnings].sort(),
 });
+
+const decisionsOf = ({ policy }: Desired) =>
+  [...policy.decisions.values()].map((decision) => JSON.stringify(decision));
 
 const others = ['192.0.2.1', '192.0.2.2', '203.0.113.7', '203.0.113.70', '198.51.100.1', '2001:db8:f::1'];
 
@@ -129,6 +131,15 @@ describe('a view that follows changes', () => {
           const { desired } = view;
           if (!desired) throw view.fault ?? new Error('the view is empty');
           expect(described(desired)).toEqual(described(wanted));
+          // A row that was some class's stays with its set, and so do the decisions in it.
+          expect(decisionsOf(desired)).toEqual(expect.arrayContaining(decisionsOf(wanted)));
+          const there = new Set(
+            manifests.map(({ kind, metadata: { namespace: where, name } }) =>
+              kind === 'NetworkPolicy' ? `${kind}:${where}/${name}` : `${kind}:${name}`,
+            ),
+          );
+          const named = [...desired.policy.decisions.values()].flatMap(({ policies }) => policies);
+          expect(named.filter((one) => !there.has(one))).toEqual([]);
           for (const text of desired.endpoints.keys()) addresses.add(text);
           followed.follow(desired, delta);
           fresh.fill(wanted);
