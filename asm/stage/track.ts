@@ -150,7 +150,6 @@ export function trackDecided(packet: Packet, cell: u32): bool {
     const published = flowPublish(flow, packet);
     isNew = published === flow;
     flow = published;
-    if (flow === 0) return true;
   }
   if (isNew && isLogging) eventOpened(flow, cell);
   const stamp = (<u64>(epoch ^ packet.hash())) << 32;

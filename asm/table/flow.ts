@@ -284,40 +284,49 @@ export function flowClaim(packet: Packet): usize {
 }
 
 /**
- * Lets a claimed entry be found. Where another worker has made one for the other direction
- * meanwhile, the one that is found first stays: each publishes before it looks, so at least one
- * of the two sees both.
- * @returns the packet's FLOW; DIRECTION is set, too; 0 where the other's has gone already
+ * Lets a claimed entry be found. Where another worker makes one for the other direction meanwhile, the one that a
+ * look-up meets first stays: each publishes before it looks, so at least one of the two sees both, and whichever it
+ * is gives up the later.
+ * @returns the packet's FLOW; DIRECTION is set, too
  */
 export function flowPublish(entry: usize, packet: Packet): usize {
   const mask = load<u32>(flows, FLOWS_MASK);
-  const tag = tagOf(packet.hash());
   const own = tagAt(entry, mask);
-  atomic.store<u32>(own, tag);
+  atomic.store<u32>(own, tagOf(packet.hash()));
   countStat(STAT_FLOWS_CREATED, 1);
-  let flow = flowFind(packet);
-  // Tags are not read all at once: the other may have published behind the look, and released this entry before it.
-  if (flow === 0) flow = flowFind(packet);
-  if (flow !== entry) {
-    atomic.cmpxchg<u32>(own, tag, 0);
-    return flow;
-  }
-  const bucket = bucketOf(packet.hash(), mask);
-  releaseTwins(tagsOf(bucket), own, packet, mask);
-  releaseTwins(tagsOf(secondOf(bucket, packet.hash(), mask)), own, packet, mask);
-  packet.setFlow(entry);
-  packet.setDirection(DIRECTION_FORWARD);
-  return entry;
+  const first = bucketOf(packet.hash(), mask);
+  const second = secondOf(first, packet.hash(), mask);
+  let flow = giveUpLater(tagsOf(first), own, 0, packet, mask);
+  if (flow === 0 || flow === entry) flow = giveUpLater(tagsOf(second), own, flow, packet, mask);
+  packet.setFlow(flow);
+  packet.setDirection(isForward(flow, packet) ? DIRECTION_FORWARD : DIRECTION_REVERSE);
+  return flow;
 }
 
-/** Frees the bucket's entries of the packet's flow but the one whose tag is `own`. */
-function releaseTwins(tags: usize, own: usize, packet: Packet, mask: u32): void {
+/**
+ * Goes through a bucket's entries of the packet's flow, `own` and others.
+ * @param met the packet's own entry where it was met in the bucket before; 0
+ * @returns the first of them: what was met before, the own entry, or another for which that was given up; 0: none
+ */
+function giveUpLater(tags: usize, own: usize, met: usize, packet: Packet, mask: u32): usize {
   const tag = tagOf(packet.hash());
+  let first = met;
   for (let at = tags; at < tags + FLOW_TAGS_SIZE; at += 4) {
-    if (at === own || atomic.load<u32>(at) !== tag) continue;
+    if (at === own) {
+      first = entryOf(own, mask);
+      continue;
+    }
+    if (atomic.load<u32>(at) !== tag) continue;
     const twin = entryOf(at, mask);
-    if (isForward(twin, packet) || isReverse(twin, packet)) atomic.cmpxchg<u32>(at, tag, 0);
+    if (!isForward(twin, packet) && !isReverse(twin, packet)) continue;
+    if (first !== 0) {
+      atomic.cmpxchg<u32>(at, tag, 0);
+    } else {
+      atomic.cmpxchg<u32>(own, tag, 0);
+      return twin;
+    }
   }
+  return first;
 }
 
 /** Whether the packet goes from the flow's originator to its responder. */
