@@ -1,14 +1,10 @@
 // Superframes through the node's kernel: probed, used, and not used where they would not come through.
-import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
 import type { InjectionState } from '../../src/daemon/injection.ts';
-import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
 import { type Traffic, trafficIn } from '../../src/lab/traffic.ts';
 import { addon } from '../native/burst.ts';
-import { type Lab, labUp } from '../support/lab.ts';
-import { program } from '../support/overweft-node.ts';
+import { type Lab, labUp, restart } from '../support/lab.ts';
 import { command, describeWith, type Requirement, root, tun } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 
@@ -120,13 +116,10 @@ describeWith([root, tun, tunnelGso, command('nft')], 'injection', () => {
       else expect(count).toBeGreaterThan(least);
     }
 
-    /** Node 1's daemon anew, with other switches. */
+    /** Node 1, its daemon anew with other switches. */
     async function restarted(offloads: object): Promise<Lab['nodes'][0]> {
       const [node] = lab.nodes as [Lab['nodes'][0]];
-      writeFileSync(node.config, stringify({ ...parse(readFileSync(node.config, 'utf8')), offloads }));
-      const { pid } = await daemonStatus(node.socket);
-      process.kill(pid, 'SIGKILL');
-      await daemonReady(startDaemon(node, program));
+      await restart(node, (config) => ({ ...config, offloads }));
       return node;
     }
   });

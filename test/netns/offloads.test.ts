@@ -1,12 +1,8 @@
 // Each offload has a switch that turns it off; traffic is the same with every combination of them.
-import { readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
-import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
 import { type Traffic, trafficIn } from '../../src/lab/traffic.ts';
-import { type Lab, labUp } from '../support/lab.ts';
-import { program } from '../support/overweft-node.ts';
+import { type Lab, labUp, restart } from '../support/lab.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 
 const switches = ['tso', 'uso', 'udpSegment', 'udpGro', 'coalesce', 'tunnelGso'] as const;
@@ -57,10 +53,13 @@ describeWith([root, tun], 'offload switches', () => {
   });
 
   it.each(combinations)('on: $title', async ({ on, mode }) => {
-    await restart({ ...mode, offloads: Object.fromEntries(off(on).map((name) => [name, 'off'])) });
+    const offloads = Object.fromEntries(off(on).map((name) => [name, 'off']));
+    await Promise.all(
+      lab.nodes.map((node) => restart(node, (config) => changed(config, { ...mode, offloads }))),
+    );
     for (const { socket } of lab.nodes) {
-      const { offloads } = await daemonStatus(socket);
-      const used = switches.filter((name) => offloads[name].used);
+      const status = await daemonStatus(socket);
+      const used = switches.filter((name) => status.offloads[name].used);
       expect(used.filter((name) => !on.includes(name))).toEqual([]);
     }
     for (const address of lab.pods[1]?.ips ?? []) {
@@ -73,17 +72,6 @@ describeWith([root, tun], 'offload switches', () => {
         .toEqual({ received: before.received + count, damaged: 0, reordered: 0 });
     }
   });
-
-  /** Both daemons anew, on their own state, with another configuration. */
-  const restart = (changes: Changes): Promise<unknown> =>
-    Promise.all(
-      lab.nodes.map(async (node) => {
-        writeFileSync(node.config, stringify(changed(parse(readFileSync(node.config, 'utf8')), changes)));
-        const { pid } = await daemonStatus(node.socket);
-        process.kill(pid, 'SIGKILL');
-        await daemonReady(startDaemon(node, program));
-      }),
-    );
 });
 
 interface Changes {

@@ -1,12 +1,9 @@
 // Several workers: the kernel spreads flows over their queues and sockets, and none is put out of order.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
-import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
 import { type Traffic, trafficIn } from '../../src/lab/traffic.ts';
-import { type Lab, labUp } from '../support/lab.ts';
-import { program } from '../support/overweft-node.ts';
+import { type Lab, labUp, restart } from '../support/lab.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 
 const [tcpPort, udpPort] = [5001, 5002];
@@ -19,13 +16,7 @@ describeWith([root, tun], 'two workers', () => {
 
   beforeAll(async () => {
     lab = await labUp();
-    await Promise.all(
-      lab.nodes.map(async (node) => {
-        writeFileSync(node.config, stringify({ ...parse(readFileSync(node.config, 'utf8')), workers: 2 }));
-        process.kill((await daemonStatus(node.socket)).pid, 'SIGKILL');
-        await daemonReady(startDaemon(node, program));
-      }),
-    );
+    await Promise.all(lab.nodes.map((node) => restart(node, (config) => ({ ...config, workers: 2 }))));
     client = trafficIn('ow-pod1');
     server = trafficIn('ow-pod2');
     await server.listen({ port: tcpPort, mode: 'sink' });

@@ -1,7 +1,9 @@
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
-import { logTail } from '../../src/lab/daemon.ts';
+import { daemonReady, logTail, startDaemon } from '../../src/lab/daemon.ts';
 import { type LabDescription, labDaemons } from '../../src/lab/state.ts';
+import { program } from './overweft-node.ts';
 import { type Finished, overweft } from './run.ts';
 
 /** A lab that is up; it is taken down at the end of an `await using` block. */
@@ -16,6 +18,16 @@ export async function labUp(...args: string[]): Promise<Lab> {
 }
 
 export const labDown = (): Promise<Finished> => overweft(['lab', 'down']);
+
+/** Kills a node's daemon and starts it anew on its own state, with another configuration. */
+export async function restart(
+  node: LabDescription['nodes'][0],
+  changed: (config: { readonly underlay: object }) => object,
+): Promise<void> {
+  writeFileSync(node.config, stringify(changed(parse(readFileSync(node.config, 'utf8')))));
+  process.kill((await daemonStatus(node.socket)).pid, 'SIGKILL');
+  await daemonReady(startDaemon(node, program));
+}
 
 /** Names of what a lab may have left: namespaces, its directory, daemons. */
 export function leftovers(): string[] {
