@@ -27,6 +27,16 @@ export function checksumLength(packet: Packet): u32 {
   return packet.protocol() === PROTOCOL_UDP ? min(length, Udp.at(packet.transport()).length()) : length;
 }
 
+/**
+ * Whether the transport checksum of a TCP or UDP packet was left open: the field holds the sum of the pseudo-header. Of a
+ * packet in 65536 that is the right checksum, too.
+ */
+export function isOpenChecksum(packet: Packet): bool {
+  const field = checksumField(packet.protocol());
+  if (field === 0 || packet.has(PACKET_IS_FRAGMENT)) return false;
+  return <u32>load<u16>(packet.transport() + field) === fold(pseudoOf(packet, checksumLength(packet)));
+}
+
 /** Verifies the transport checksum: one of CHECKSUM_*. */
 export function checksumState(packet: Packet): u32 {
   const field = checksumField(packet.protocol());

@@ -34,7 +34,7 @@ import { PROTOCOL_TCP } from '../wire/protocol';
 import { TCP_CHECKSUM } from '../wire/tcp';
 import { VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_NEEDS_CSUM, Vnet } from '../wire/vnet';
 import { area, headersAlloc, offloads } from '../worker';
-import { checksumField, checksumLength, checksumState, completePartial } from './checksum';
+import { checksumField, checksumLength, checksumState, completePartial, isOpenChecksum } from './checksum';
 import { coalesce, coalesceClose, mayCoalesce } from './coalesce';
 import { encap } from './encap';
 import { limitAt, limitLength, setInnerLimit } from './encapsulation-limit';
@@ -170,13 +170,14 @@ export function forwardFromTunnel(packet: Packet): void {
     return;
   }
   const mtu = <u32>load<u16>(to, PORT_MTU);
-  const state = packet.gsoSize() === 0 ? checksumState(packet) : CHECKSUM_NONE;
   if (packet.ipLength() > mtu) {
-    const isSplit = state !== CHECKSUM_PARTIAL && !packet.has(PACKET_IS_DF) && mtu >= IPV4_MIN_MTU;
+    const isSuperframe = packet.gsoSize() === 0 && isOpenChecksum(packet);
+    const isSplit = !isSuperframe && !packet.has(PACKET_IS_DF) && mtu >= IPV4_MIN_MTU;
     if (isSplit) packet.setVerdict(fragment(packet, 0, port, mtu) ? Verdict.Forward : Verdict.BurstFull);
-    else superframeToPort(packet, port, mtu, state);
+    else superframeToPort(packet, port, mtu, isSuperframe);
     return;
   }
+  const state = packet.gsoSize() === 0 ? checksumState(packet) : CHECKSUM_NONE;
   if (state === CHECKSUM_PARTIAL) {
     completePartial(packet.transport(), checksumLength(packet), checksumField(packet.protocol()));
   }
@@ -189,9 +190,9 @@ export function forwardFromTunnel(packet: Packet): void {
  * A peer whose interface offloads segmentation sends a superframe as one datagram, without
  * saying how to cut it: it is cut to what the receiver takes.
  */
-function superframeToPort(packet: Packet, port: u32, mtu: u32, state: u32): void {
+function superframeToPort(packet: Packet, port: u32, mtu: u32, isSuperframe: bool): void {
   const headers = packet.payload() - packet.l3();
-  if (state !== CHECKSUM_PARTIAL || headers >= mtu) {
+  if (!isSuperframe || headers >= mtu) {
     packet.setMtu(mtu);
     packet.setVerdict(Verdict.MtuExceeded);
     return;

@@ -13,12 +13,15 @@ import {
 } from '../../../asm/layout/tables.ts';
 import { packetsOf, split } from '../../support/offload.ts';
 import {
+  be,
+  checksum,
   concat,
   echoPacket,
   ethernet,
   hex,
   hopped,
   ipPacket,
+  pseudoHeader,
   tcpPacket,
   udp,
   udpPacket,
@@ -147,6 +150,21 @@ describe.each(families)('superframes of a peer, without a word on how to cut the
       offset: 16,
     });
     expect(messages.map(({ bytes }) => hex(bytes))).toEqual([hex(concat(header, toPod(1, 2, packet)))]);
+  });
+
+  it('TCP whose open checksum happens to be right all the same', () => {
+    const content = body.slice();
+    content.set([0, 0]);
+    const open = tcpPacket(between, { checksum: 'partial' }, content);
+    const transport = open.subarray(headers - 20);
+    const missing = checksum(concat(pseudoHeader(between.src, between.dst, 6, transport.length), transport));
+    content.set(be(missing, 2));
+    const packet = tcpPacket(between, { checksum: 'partial' }, content);
+    expect(hex(packet)).toBe(hex(tcpPacket(between, {}, content)));
+    const { messages, verdicts } = nodeOf(1).ingress(fromPeer(1, packet));
+    expect(verdicts).toEqual({ Forward: 1 });
+    const size = 1450 - headers;
+    expect(messages.flatMap((one) => packetsOf(one.bytes)).map(hex)).toEqual(split(packet, size).map(hex));
   });
 
   it.each([
