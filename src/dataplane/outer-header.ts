@@ -8,9 +8,12 @@
 import type { Config } from '../config/schema.ts';
 import type { Tunnel } from '../control/topology.ts';
 import { derivedMac } from '../net/mac.ts';
+import { outerIpHeader } from './tunnel-header.ts';
 
 const ETHERNET = 14;
 const IP = { 4: 20, 6: 40 } as const;
+/** Bytes from the IP header's start to the protocol of what follows. */
+const PROTOCOL = { 4: 9, 6: 6 } as const;
 const UDP = 8;
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
 const PROTOCOL_UDP = 17;
@@ -35,23 +38,9 @@ export function outerHeader(
   header.set(derivedMac('injection source', node), 6);
   view.setUint16(12, ETHERTYPE[family]);
   // The node's kernel forwards the frame, which takes one hop.
-  const hops = Math.min(underlay.ttl + 1, 255);
-  const ip = ETHERNET;
-  if (family === 4) {
-    view.setUint8(ip, 0x45);
-    view.setUint8(ip + 1, underlay.dscp << 2);
-    view.setUint16(ip + 6, 0x4000); // Don't Fragment
-    view.setUint8(ip + 8, hops);
-    view.setUint8(ip + 9, PROTOCOL_UDP);
-    header.set(local.bytes.subarray(12), ip + 12);
-    header.set(remote.bytes.subarray(12), ip + 16);
-  } else {
-    view.setUint32(ip, 0x60000000 | (underlay.dscp << 22));
-    view.setUint8(ip + 6, PROTOCOL_UDP);
-    view.setUint8(ip + 7, hops);
-    header.set(local.bytes, ip + 8);
-    header.set(remote.bytes, ip + 24);
-  }
-  view.setUint16(ip + IP[family] + 2, ports[encapsulation]);
+  const ttl = Math.min(underlay.ttl + 1, 255);
+  header.set(outerIpHeader({ family, local, remote }, { dscp: underlay.dscp, ttl }), ETHERNET);
+  view.setUint8(ETHERNET + PROTOCOL[family], PROTOCOL_UDP);
+  view.setUint16(ETHERNET + IP[family] + 2, ports[encapsulation]);
   return header;
 }

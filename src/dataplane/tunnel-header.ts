@@ -22,7 +22,7 @@ export function tunnelHeader(tunnel: Tunnel, settings: HeaderSettings): Uint8Arr
     case 'geneve':
       return geneveHeader(tunnel.peer.vni, settings.geneve);
     case 'ipip':
-      return tunnel.family === 4 ? ipv4Header(tunnel, settings) : ipv6Header(tunnel, settings);
+      return outerIpHeader(tunnel, settings.underlay);
   }
 }
 
@@ -75,23 +75,25 @@ function optionBytes({ options }: Config['geneve']): Uint8Array {
   );
 }
 
-function ipv4Header({ local, remote }: Tunnel, { underlay }: HeaderSettings): Uint8Array {
-  const header = new Uint8Array(20);
-  header[0] = 0x45;
-  header[1] = underlay.dscp << 2;
-  header[6] = 0x40; // Don't Fragment
-  header[8] = underlay.ttl;
-  header.set(local.bytes.subarray(12), 12);
-  header.set(remote.bytes.subarray(12), 16);
-  return header;
-}
-
-function ipv6Header({ local, remote }: Tunnel, { underlay }: HeaderSettings): Uint8Array {
-  const header = new Uint8Array(40);
-  header[0] = 0x60 | (underlay.dscp >> 2);
-  header[1] = (underlay.dscp << 6) & 0xff;
-  header[7] = underlay.ttl;
-  header.set(local.bytes, 8);
-  header.set(remote.bytes, 24);
+/** An outer IP header without lengths, identification, checksum and protocol. */
+export function outerIpHeader(
+  { family, local, remote }: Pick<Tunnel, 'family' | 'local' | 'remote'>,
+  { dscp, ttl }: HeaderSettings['underlay'],
+): Uint8Array {
+  const header = new Uint8Array(family === 4 ? 20 : 40);
+  if (family === 4) {
+    header[0] = 0x45;
+    header[1] = dscp << 2;
+    header[6] = 0x40; // Don't Fragment
+    header[8] = ttl;
+    header.set(local.bytes.subarray(12), 12);
+    header.set(remote.bytes.subarray(12), 16);
+  } else {
+    header[0] = 0x60 | (dscp >> 2);
+    header[1] = (dscp << 6) & 0xff;
+    header[7] = ttl;
+    header.set(local.bytes, 8);
+    header.set(remote.bytes, 24);
+  }
   return header;
 }
