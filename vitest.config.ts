@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // A machine may stop a process for seconds; a test that polls for what must come true waits for it.
+    expect: { poll: { timeout: 20_000 } },
     reporters: ['default', './test/support/skipped.ts'],
     projects: [
       {
@@ -9,7 +11,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/**/*.test.ts'],
           exclude: ['test/netns/**'],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },

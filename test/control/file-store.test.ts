@@ -36,7 +36,7 @@ describe('file store', () => {
     renameSync(join(directory, `.${name}.new`), join(directory, name));
   };
   const names = () => store.state.objects?.pods.map(({ metadata }) => metadata.name).sort();
-  const soon = (assertion: () => void) => vi.waitFor(assertion, { timeout: 3_000, interval: 10 });
+  const soon = (assertion: () => void) => vi.waitFor(assertion, { timeout: 20_000, interval: 10 });
 
   it('reads a directory before start returns, and tells once', async () => {
     write('a.yaml', podText('a'));
@@ -105,7 +105,7 @@ describe('file store', () => {
     expect(store.state.faults[0]?.message).toMatch(/^cannot be read: ENOENT/);
     mkdirSync(directory);
     write('a.yaml', podText('a'));
-    await vi.waitFor(() => expect(names()).toEqual(['a']), { timeout: 8_000, interval: 50 });
+    await vi.waitFor(() => expect(names()).toEqual(['a']), { timeout: 20_000, interval: 50 });
   });
 
   it('follows links that are swapped, as mounted ConfigMaps do', async () => {

@@ -82,7 +82,7 @@ describeWith([root, tun], 'daemon', () => {
     writeFileSync(`${node.manifests}/.new`, typeof object === 'string' ? object : JSON.stringify(object));
     renameSync(`${node.manifests}/.new`, `${node.manifests}/${name}`);
   };
-  const soon = <T>(assertion: () => Promise<T>) => vi.waitFor(assertion, { timeout: 6_000, interval: 50 });
+  const soon = <T>(assertion: () => Promise<T>) => vi.waitFor(assertion, { timeout: 20_000, interval: 50 });
 
   describe('API', () => {
     it('is for its owner only', () => {
@@ -333,7 +333,7 @@ describeWith([root, tun], 'daemon', () => {
 
     it('stops on SIGTERM, and leaves TAPs for its successor but neither socket nor pid', async () => {
       process.kill(node.daemon.pid, 'SIGTERM');
-      await vi.waitFor(() => expect(node.daemon.ended()).toBe('exit status 0'), { timeout: 3_000 });
+      await vi.waitFor(() => expect(node.daemon.ended()).toBe('exit status 0'), { timeout: 20_000 });
       expect([existsSync(socket), existsSync(`${dirname(socket)}/pid`)]).toEqual([false, false]);
       expect(await podNs.exec('ip', 'address', 'show', 'dev', 'eth0')).toContain('10.244.1.2/32');
     });

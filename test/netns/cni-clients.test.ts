@@ -127,6 +127,6 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
     await succeeds('gc');
     expect(ledger().attachments).toHaveLength(1);
     await run('ip', ['netns', 'delete', POD]);
-    await expect.poll(() => ledger().attachments, { timeout: 8_000 }).toEqual([]);
+    await expect.poll(() => ledger().attachments).toEqual([]);
   });
 });

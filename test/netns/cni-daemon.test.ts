@@ -119,7 +119,7 @@ describeWith([root, tun, command('strace')], 'CNI and its daemon', () => {
     expect((await waiting).status).toBe(0);
     // Its successor's object, while it still runs: it is nobody's pod now, and cannot send.
     describePod('owcnid-a', { uid: 'newest' });
-    await expect.poll(() => reaches('owcnid-a', '10.244.1.1'), { timeout: 5_000 }).toBe(false);
+    await expect.poll(() => reaches('owcnid-a', '10.244.1.1')).toBe(false);
   });
 
   it("a static pod is known by its mirror's annotation", async () => {
@@ -193,7 +193,7 @@ describeWith([root, tun, command('strace')], 'CNI and its daemon', () => {
     await remove('owcnid-b');
     await node.restart();
     const attached = () => ledger().attachments.map(({ pod }: { pod: string }) => pod);
-    await expect.poll(attached, { timeout: 8_000 }).toEqual(['owcnid-c']);
+    await expect.poll(attached).toEqual(['owcnid-c']);
     expect((await ports()).map(({ name }) => name)).toEqual(['default/owcnid-c']);
     expect(await eth0('owcnid-a')).toBe('');
     expect(readdirSync(`${dirname(socket)}/cni-deleted`)).toEqual([]);

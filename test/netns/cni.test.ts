@@ -321,7 +321,7 @@ describeWith([root, tun], 'CNI', () => {
       await pod('owcni-a');
       await add('owcni-a');
       await run('ip', ['netns', 'delete', 'owcni-a']);
-      await expect.poll(attached, { timeout: 8_000 }).toEqual([]);
+      await expect.poll(attached).toEqual([]);
       expect(await portNames()).not.toContain('default/owcni-a');
     });
   });

@@ -32,7 +32,7 @@ describeWith([root, tun], 'flow log', () => {
     for (const node of lab.nodes) {
       writeFileSync(node.config, `${readFileSync(node.config, 'utf8')}flowLog:\n  file: ${fileOf(node)}\n`);
       process.kill(node.pid, 'SIGTERM');
-      await vi.waitFor(() => expect(isRunning(node.pid)).toBe(false), { timeout: 5000 });
+      await vi.waitFor(() => expect(isRunning(node.pid)).toBe(false), { timeout: 20_000 });
       await daemonReady(startDaemon(node, program));
     }
   });
@@ -59,7 +59,7 @@ describeWith([root, tun], 'flow log', () => {
     expect(await client.send({ address, port: 5001, bytes })).toMatchObject({ bytes });
     for (const index of [0, 1]) {
       const events = () => tcpTo(5001, linesOf(index)).map(({ event }) => event);
-      await expect.poll(events, { timeout: 15_000 }).toEqual(['opened', 'closed']);
+      await expect.poll(events).toEqual(['opened', 'closed']);
       const [opened, closed] = tcpTo(5001, linesOf(index));
       const ends = {
         node: `node-${index + 1}`,
@@ -85,9 +85,9 @@ describeWith([root, tun], 'flow log', () => {
     );
     const denied = async () =>
       (await client.connect({ address, port: 5002, timeoutMs: 1300 })).error === 'timeout';
-    await expect.poll(denied, { timeout: 8000 }).toBe(true);
+    await expect.poll(denied).toBe(true);
     const lines = () => tcpTo(5002, linesOf(1)).filter(({ event }) => event === 'denied');
-    await expect.poll(() => lines().length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => lines().length).toBeGreaterThan(0);
     expect(lines()[0]).toMatchObject({
       node: 'node-2',
       source: { ip: '10.244.1.2', pod: 'default/pod-1' },
@@ -104,10 +104,10 @@ describeWith([root, tun], 'flow log', () => {
     if (!node) expect.fail('no node');
     const file = fileOf(node);
     await client.connect({ address, port: 5003, timeoutMs: 100 });
-    await expect.poll(() => tcpTo(5003, read(file)).length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => tcpTo(5003, read(file)).length).toBeGreaterThan(0);
     renameSync(file, `${file}.1`);
     await client.connect({ address, port: 5004, timeoutMs: 100 });
-    await expect.poll(() => tcpTo(5004, read(file)).length, { timeout: 5000 }).toBeGreaterThan(0);
+    await expect.poll(() => tcpTo(5004, read(file)).length).toBeGreaterThan(0);
     expect(tcpTo(5003, read(`${file}.1`)).length).toBeGreaterThan(0);
     const { flowLog, counters } = await daemonStatus(node.socket);
     expect(flowLog).toEqual({ file, unwritten: 0 });

@@ -91,15 +91,13 @@ describeWith([root, tun], 'a node and the pods', () => {
     };
     const pid = await restart(stringify({ ...config, podNetwork }), node.pid);
     // Tables are live a moment before the interfaces follow them.
-    await expect
-      .poll(shown, { timeout: 5000 })
-      .not.toMatch(/4401|4402|24401|24402|10\.244\.0\.0\/16|fd00:244::\/32/);
+    await expect.poll(shown).not.toMatch(/4401|4402|24401|24402|10\.244\.0\.0\/16|fd00:244::\/32/);
     const other = await shown();
     expect(other).toContain('4501:\tfrom all iif lo lookup 24501');
     expect(other).toContain('10.244.0.0/15 via 169.254.1.1 dev ow-node table 24501');
     expect(await ping(node.netns, '10.244.2.3')).not.toBeNull();
     await restart(text, pid);
-    await expect.poll(shown, { timeout: 5000 }).toBe(before);
+    await expect.poll(shown).toBe(before);
   });
 
   it('leaves settings that concern every interface as they were', async () => {

@@ -57,11 +57,11 @@ describeWith([root, tun], 'daemon in operation', () => {
       }),
     );
     const faults = async () => JSON.stringify((await status(0)).store.faults);
-    await expect.poll(faults, { timeout: 5000 }).toContain('spec.ingres');
+    await expect.poll(faults).toContain('spec.ingres');
     expect(await faults()).toContain('wrong.yaml');
     expect(await ping('ow-pod1', address)).not.toBeNull();
     rmSync(wrong);
-    await expect.poll(faults, { timeout: 5000 }).toBe('[]');
+    await expect.poll(faults).toBe('[]');
   });
 
   it('takes up its pods and their connections after a crash under load', async () => {
@@ -79,9 +79,7 @@ describeWith([root, tun], 'daemon in operation', () => {
       await daemonReady(daemon);
       expect(loaded, 'the crash came under load').toBe(false);
     }
-    await expect
-      .poll(async () => (await client.beat({ connection, timeoutMs: 1000 })).answered, { timeout: 15_000 })
-      .toBe(true);
+    await expect.poll(async () => (await client.beat({ connection, timeoutMs: 1000 })).answered).toBe(true);
     await over;
     expect(await load, labLogs(lab)).toMatchObject({ intact: true });
     for (const index of [0, 1]) expect((await status(index)).flows.kept).toBe(true);
@@ -91,7 +89,7 @@ describeWith([root, tun], 'daemon in operation', () => {
     const { connection } = await client.open({ address, port: echoPort });
     const node = lab.nodes[1] ?? expect.fail('no second node');
     process.kill(pids[1] ?? node.pid, 'SIGTERM');
-    await expect.poll(() => isRunning(pids[1] ?? node.pid), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => isRunning(pids[1] ?? node.pid)).toBe(false);
     const daemon = startDaemon(node, program);
     pids[1] = daemon.pid;
     await daemonReady(daemon);

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { encapsulations, underlays } from '../../src/lab/plan.ts';
 import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
+import { carriedUdp } from '../support/carried.ts';
 import { type Lab, labLogs, labUp } from '../support/lab.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
 import { must } from '../support/run.ts';
@@ -62,24 +63,15 @@ for (const encapsulation of encapsulations) {
         });
 
         it.each(ways)('UDP from pod $sender in IPv$family', async ({ sender, family }) => {
-          const port = nextPort++;
-          const count = 800;
-          const receiver = traffic[(1 - sender) as 0 | 1];
-          await receiver.listenUdp({ port });
-          await traffic[sender as 0 | 1].sendUdp({
-            address: target(sender, family),
-            port,
-            sizes: datagramSizes,
-            count,
-            perSecond: 2000,
+          const way = [traffic[sender as 0 | 1], traffic[(1 - sender) as 0 | 1]] as const;
+          const address = target(sender, family);
+          expect(await carriedUdp(...way, { address, sizes: datagramSizes, count: 800 })).toEqual({
+            received: 800,
+            damaged: 0,
+            reordered: 0,
           });
-          await expect
-            .poll(() => receiver.receivedUdp({ port }))
-            .toEqual({ received: count, damaged: 0, reordered: 0 });
         });
       });
     });
   }
 }
-
-let nextPort = 6001;

@@ -24,9 +24,7 @@ describeWith([root, tun], 'drops by policy', () => {
     const epochs = () => Promise.all([0, 1].map(async (i) => (await daemonStatus(socket(i))).epoch));
     const before = await epochs();
     writeFileSync(file(), JSON.stringify({ kind: 'List', apiVersion: 'v1', items }));
-    await expect
-      .poll(async () => (await epochs()).every((epoch, i) => epoch > (before[i] ?? 0)), { timeout: 8000 })
-      .toBe(true);
+    await expect.poll(async () => (await epochs()).every((epoch, i) => epoch > (before[i] ?? 0))).toBe(true);
   }
 
   /** Echo requests from pod-1 that nobody may answer. */

@@ -1,9 +1,8 @@
 // Overweft beside foreign tunnel ends, end to end: real sockets in pods on both sides.
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { kernelVxlan } from '../../../src/bench/peers/kernel-vxlan.ts';
-import type { Datagrams } from '../../../src/lab/agent.ts';
 import { ping, type Traffic, trafficIn } from '../../../src/lab/traffic.ts';
+import { carriedUdp } from '../../support/carried.ts';
 import { command, describeWith, root, tun } from '../../support/requires.ts';
 import { must } from '../../support/run.ts';
 import { openVswitchEnd } from './open-vswitch.ts';
@@ -91,34 +90,21 @@ for (const { name, needs, make, encapsulation, kernelUnderlay } of foreignEnds) 
           expect(transfer).toMatchObject({ bytes: transferBytes, intact: true });
         });
 
-        it.each(cases)('UDP $way at $address', async (way) => {
-          expect(await datagrams(way, wholeSizes, 400)).toEqual({ received: 400, damaged: 0, reordered: 0 });
+        it.each(cases)('UDP $way at $address', async ({ sender, receiver, address }) => {
+          expect(await carriedUdp(sender(), receiver(), { address, sizes: wholeSizes, count: 400 })).toEqual({
+            received: 400,
+            damaged: 0,
+            reordered: 0,
+          });
         });
 
-        it.each(cases)('UDP in fragments $way at $address', async (way) => {
+        it.each(cases)('UDP in fragments $way at $address', async ({ sender, receiver, address }) => {
           // Open vSwitch sorts a batch by flows, and fragments are others than whole packets.
-          expect(await datagrams(way, fragmentedSizes, 60)).toMatchObject({ received: 60, damaged: 0 });
+          expect(
+            await carriedUdp(sender(), receiver(), { address, sizes: fragmentedSizes, count: 60 }),
+          ).toMatchObject({ received: 60, damaged: 0 });
         });
       });
     });
-  }
-}
-
-let nextPort = 6001;
-
-/** Sends at a rate that a userspace switch follows, and reports what arrived. */
-async function datagrams(
-  { sender, receiver, address }: { sender: () => Traffic; receiver: () => Traffic; address: string },
-  sizes: number[],
-  count: number,
-): Promise<Datagrams> {
-  const port = nextPort++;
-  await receiver().listenUdp({ port });
-  await sender().sendUdp({ address, port, sizes, count, perSecond: 1500 });
-  const deadline = Date.now() + 1000;
-  for (;;) {
-    const arrived = await receiver().receivedUdp({ port });
-    if (arrived.received >= count || Date.now() > deadline) return arrived;
-    await sleep(10);
   }
 }

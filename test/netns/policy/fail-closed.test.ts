@@ -69,7 +69,7 @@ describeWith([root, tun], 'policy fails closed', () => {
   };
   const status = (i: number): Promise<Status> => daemonStatus(nodeOf(i).socket);
   const until = (holds: () => Promise<boolean>) =>
-    expect.poll(holds, { timeout: 5000, interval: 30 }).toBe(true);
+    expect.poll(holds, { timeout: 20_000, interval: 30 }).toBe(true);
   /** MAC of the router that pods of node 1 know. */
   const routerMac = async (): Promise<string> => {
     await must('ping', ['-c', '1', pod2.ips[0]], { netns: pod1.netns });
@@ -229,7 +229,7 @@ describeWith([root, tun], 'policy fails closed', () => {
   const stop = async (i: number, signal: NodeJS.Signals) => {
     const pid = daemonPid(nodeOf(i));
     process.kill(pid, signal);
-    await expect.poll(() => isRunning(pid), { timeout: 5000, interval: 10 }).toBe(false);
+    await expect.poll(() => isRunning(pid), { timeout: 20_000, interval: 10 }).toBe(false);
   };
   const start = (i: number) => daemonReady(startDaemon(nodeOf(i), program));
   const health = async (i: number) =>
@@ -250,7 +250,7 @@ describeWith([root, tun], 'policy fails closed', () => {
 
     // The policy goes and a mistake comes: neither half is applied.
     put({ ...only80, spec: { ...only80.spec, ingres: [{}] } });
-    await expect.poll(faults, { timeout: 5000 }).toEqual(['items[0].spec.ingres']);
+    await expect.poll(faults).toEqual(['items[0].spec.ingres']);
     await sleep(200);
     writeFileSync(`${lab.manifests}/policies.json`, '{ "kind": "List", "items": [');
     await until(
@@ -260,7 +260,7 @@ describeWith([root, tun], 'policy fails closed', () => {
 
     await stop(1, 'SIGKILL');
     startDaemon(nodeOf(1), program);
-    await expect.poll(() => health(1), { timeout: 10_000 }).toBe(503);
+    await expect.poll(() => health(1)).toBe(503);
     await using dark = await capture(pod3.netns);
     await using _node = await blast('ow-node1', { targets: targets([pod3], 82), perSecond });
     await sleep(500);

@@ -51,7 +51,7 @@ describeWith([root, tun], 'policies that flip under load', () => {
     const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: policies });
     writeFileSync(`${lab.manifests}/.policies`, text);
     renameSync(`${lab.manifests}/.policies`, `${lab.manifests}/policies.json`);
-    await expect.poll(epoch, { timeout: 5000, interval: 5 }).not.toBe(before);
+    await expect.poll(epoch, { timeout: 20_000, interval: 5 }).not.toBe(before);
   };
   const flip = async (first: readonly object[], second: readonly object[]) => {
     for (let i = 0; i < flips; i++) await become(i % 2 === 0 ? second : first);
