@@ -1,13 +1,13 @@
 // `overweft policy diff`: a change of policy, tried on recorded traffic.
 import { stderr } from 'node:process';
 import { Command } from 'commander';
-import { readObjects } from '../control/file-store.ts';
 import { PolicyDiff } from '../policy/diff/diff.ts';
 import { type RecordedPacket, Recorder } from '../policy/diff/recorded.ts';
 import { flowJson, flowLines, summaryText } from '../policy/diff/text.ts';
 import { World } from '../policy/diff/world.ts';
 import { Lines } from '../replay/lines.ts';
 import { type Place, replay } from '../replay/replay.ts';
+import { readObjects } from '../store/file-store.ts';
 import { type PortFlags, tunnelPorts, withTunnelPorts } from './tunnel-ports.ts';
 
 interface Flags extends PortFlags {

@@ -1,9 +1,9 @@
 // `overweft policy`: what NetworkPolicy objects mean, without a daemon.
 import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
-import { readObjects } from '../control/file-store.ts';
 import { explanationText, PolicyOracle, type Probe } from '../policy/why.ts';
 import { Lines } from '../replay/lines.ts';
+import { readObjects } from '../store/file-store.ts';
 import { flagged, numeric } from './flags.ts';
 import { policyDiffCommand } from './policy-diff.ts';
 

@@ -1,10 +1,10 @@
 // `overweft service`: what Service and EndpointSlice objects mean at a node, without a daemon.
 import { Command } from 'commander';
-import { readObjects } from '../control/file-store.ts';
 import { Lines } from '../replay/lines.ts';
 import { ServiceOracle } from '../service/oracle.ts';
 import { connectionReport, serviceReport } from '../service/report.ts';
 import { connectionText, serviceText } from '../service/text.ts';
+import { readObjects } from '../store/file-store.ts';
 import { flagged, numeric } from './flags.ts';
 
 interface ListFlags {

@@ -1,10 +1,10 @@
 // What the commands work with.
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
-import type { Store } from '../control/store.ts';
 import type { Controller } from '../daemon/controller.ts';
 import type { Ports } from '../daemon/ports.ts';
 import type { Ledger } from '../ipam/ledger.ts';
+import type { Store } from '../store/store.ts';
 
 export interface CniParts {
   readonly config: Config;

@@ -1,20 +1,17 @@
 // From the text of manifest files to validated objects. Pure: knows nothing of files or watching.
 import { parseAllDocuments } from 'yaml';
-import type { z } from 'zod';
-import { issuesOf } from '../config/issues.ts';
-import { identify } from './kinds.ts';
-import {
-  type ClusterNetworkPolicyObject,
-  type Kind,
-  kinds,
-  type NamespaceObject,
-  type NetworkPolicyObject,
-  type NodeObject,
-  type Objects,
-  type PodObject,
+import type { StoreFault } from '../store/store.ts';
+import type {
+  ClusterNetworkPolicyObject,
+  Kind,
+  NamespaceObject,
+  NetworkPolicyObject,
+  NodeObject,
+  Objects,
+  PodObject,
 } from './objects.ts';
+import { type AnyObject, isRecord, nameOf, type RawObject, readObject } from './read-object.ts';
 import type { EndpointSliceObject, ServiceObject } from './services.ts';
-import type { StoreFault } from './store.ts';
 
 /** A manifest file. */
 export interface Manifest {
@@ -31,12 +28,10 @@ export interface Reading {
 
 /** What one file holds. */
 export interface FileReading {
-  readonly objects: readonly ManifestObject[];
+  readonly objects: readonly AnyObject[];
   readonly faults: readonly StoreFault[];
   readonly ignored: Readonly<Record<string, number>>;
 }
-
-type ManifestObject = z.output<(typeof kinds)[Kind]>;
 
 /** Reads manifests of YAML (several documents each) or JSON, objects or Lists of objects. */
 export const readManifests = (manifests: readonly Manifest[]): Reading =>
@@ -75,7 +70,7 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
       if (first === undefined) {
         seen.set(name, file);
         // The schema of each kind fixes the kind, which TypeScript does not see through a loose object.
-        (objects[object.kind as Kind] as ManifestObject[]).push(object);
+        (objects[object.kind as Kind] as AnyObject[]).push(object);
       } else {
         const message = `is taken: ${first} has the same object`;
         faults.push({ source: file, object: name, field: 'metadata.name', message });
@@ -99,7 +94,7 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
 }
 
 class ManifestReader implements FileReading {
-  readonly objects: ManifestObject[] = [];
+  readonly objects: AnyObject[] = [];
   readonly faults: StoreFault[] = [];
   readonly ignored: Record<string, number> = {};
   readonly #file: string;
@@ -153,19 +148,11 @@ class ManifestReader implements FileReading {
     }
   }
 
-  #object(object: Record<string, unknown> & { kind: string }, at: string): void {
-    const identity = identify(object.kind, object.apiVersion);
-    if ('field' in identity) {
-      this.#fault(nameOf(object), at + identity.field, identity.message);
-    } else if ('kind' in identity) {
-      const result = kinds[identity.kind].safeParse(object);
-      if (result.success) this.objects.push(result.data);
-      else
-        for (const { path, message } of issuesOf(result.error))
-          this.#fault(nameOf(object), at + path, message);
-    } else {
-      this.ignored[object.kind] = (this.ignored[object.kind] ?? 0) + 1;
-    }
+  #object(object: RawObject, at: string): void {
+    const reading = readObject(object);
+    if (reading.is === 'read') this.objects.push(reading.object);
+    else if (reading.is === 'ignored') this.ignored[object.kind] = (this.ignored[object.kind] ?? 0) + 1;
+    else for (const { path, message } of reading.issues) this.#fault(nameOf(object), at + path, message);
   }
 
   #fault(object: string, field: string, message: string): void {
@@ -176,18 +163,4 @@ class ManifestReader implements FileReading {
 /** What the API server leaves out of the items of a list of one kind. */
 function typeOfItems(kind: string, apiVersion: unknown): object {
   return kind === 'List' ? {} : { kind: kind.slice(0, -'List'.length), apiVersion };
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-const namespaced = new Set<unknown>(['Pod', 'NetworkPolicy', 'Service', 'EndpointSlice'] satisfies Kind[]);
-
-/** What a person would call an object, of a bad one as far as it can be read. */
-function nameOf({ kind, metadata }: Record<string, unknown>): string {
-  const { namespace, name } = isRecord(metadata) ? metadata : {};
-  const space = namespaced.has(kind) ? (namespace ?? 'default') : undefined;
-  const path = [space, name].filter((part) => typeof part === 'string').join('/');
-  return [kind, path].filter((part) => typeof part === 'string' && part !== '').join(' ');
 }

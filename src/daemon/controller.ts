@@ -13,7 +13,6 @@ import { noChanges, type ObjectChanges } from '../control/changes.ts';
 import type { Desired } from '../control/desired.ts';
 import { NodeView } from '../control/node-view.ts';
 import type { Attached } from '../control/pods.ts';
-import type { Store } from '../control/store.ts';
 import type { Tunnel } from '../control/topology.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import type { Memory } from '../dataplane/memory.ts';
@@ -25,6 +24,7 @@ import { TableArea, type TablePort, type TableUse } from '../dataplane/tables.ts
 import { overhead } from '../dataplane/tunnel-header.ts';
 import { isSameFacts, type TunnelFacts } from '../dataplane/tunnel-rows.ts';
 import type { Decision } from '../policy/compiled.ts';
+import type { Store } from '../store/store.ts';
 import type { UnderlaySockets } from './sockets.ts';
 import type { Underlay } from './underlay.ts';
 

@@ -13,7 +13,6 @@ import {
   TUNNEL_TX_PACKETS,
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../config/schema.ts';
-import type { StoreState } from '../control/store.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import type { WorkerCounters } from '../dataplane/messages.ts';
 import type { WorkerFacts } from '../dataplane/pool.ts';
@@ -22,6 +21,7 @@ import type { Ledger, PoolUse } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
+import type { StoreState } from '../store/store.ts';
 import type { Controller } from './controller.ts';
 import type { FlowLog } from './flow-log.ts';
 import type { Injection, InjectionState } from './injection.ts';

@@ -20,7 +20,6 @@ import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { clusterOf } from '../control/cluster.ts';
 import { type Desired, desiredOf, podMac } from '../control/desired.ts';
-import { readObjects } from '../control/file-store.ts';
 import type { Tunnel } from '../control/topology.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/node-ports.ts';
 import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
@@ -34,6 +33,7 @@ import { Publisher } from '../dataplane/publisher.ts';
 import { fillTables, type TablePort } from '../dataplane/tables.ts';
 import { overhead } from '../dataplane/tunnel-header.ts';
 import type { TunnelFacts } from '../dataplane/tunnel-rows.ts';
+import { readObjects } from '../store/file-store.ts';
 
 /** MTU of the underlay: a capture does not tell it. */
 const UNDERLAY_MTU = 1500;

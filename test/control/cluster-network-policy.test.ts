@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { clusterOf } from '../../src/control/cluster.ts';
 import { readManifests } from '../../src/control/manifests.ts';
-import { faultText } from '../../src/control/store.ts';
+import { faultText } from '../../src/store/store.ts';
 import { clusterPolicy } from '../support/cluster.ts';
 
 const read = (...objects: object[]) =>

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { readManifests } from '../../src/control/manifests.ts';
-import { faultText } from '../../src/control/store.ts';
+import { faultText } from '../../src/store/store.ts';
 
 const read = (text: string) => readManifests([{ file: 'a.yaml', text }]);
 const faults = (text: string) => read(text).faults.map(faultText);

@@ -1,7 +1,7 @@
 // Service and EndpointSlice objects as they come in: what is refused, and by which words.
 import { describe, expect, it } from 'vitest';
 import { readManifests } from '../../src/control/manifests.ts';
-import { faultText } from '../../src/control/store.ts';
+import { faultText } from '../../src/store/store.ts';
 import { service, slice } from '../support/services.ts';
 
 const read = (object: object) => readManifests([{ file: 'a.json', text: JSON.stringify(object) }]);

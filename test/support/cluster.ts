@@ -4,7 +4,7 @@ import { type Cluster, clusterOf } from '../../src/control/cluster.ts';
 import { type Desired, desiredOf } from '../../src/control/desired.ts';
 import { readManifests } from '../../src/control/manifests.ts';
 import type { Objects } from '../../src/control/objects.ts';
-import { faultText } from '../../src/control/store.ts';
+import { faultText } from '../../src/store/store.ts';
 import { loadConfigText } from './configuration.ts';
 
 /** Manifest objects that must be good. */

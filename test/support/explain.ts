@@ -1,7 +1,7 @@
 // Questions to the function behind `overweft policy why`, over manifests that must be good.
 import { readManifests } from '../../src/control/manifests.ts';
-import { faultText } from '../../src/control/store.ts';
 import { type Explanation, PolicyOracle } from '../../src/policy/why.ts';
+import { faultText } from '../../src/store/store.ts';
 
 export interface Question {
   readonly from: string;

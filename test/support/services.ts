@@ -4,10 +4,10 @@ import { clusterOf } from '../../src/control/cluster.ts';
 import { readManifests } from '../../src/control/manifests.ts';
 import type { Protocol } from '../../src/control/object-fields.ts';
 import type { Objects } from '../../src/control/objects.ts';
-import { faultText } from '../../src/control/store.ts';
 import { address } from '../../src/net/address.ts';
 import { ServiceCompiler } from '../../src/service/compile.ts';
 import { type Decision, decide, type Origin } from '../../src/service/decide.ts';
+import { faultText } from '../../src/store/store.ts';
 
 export interface EndpointFields {
   readonly ip: string;

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import type { ObjectChanges } from '../../src/control/changes.ts';
-import { FileStore } from '../../src/control/file-store.ts';
-import { faultText } from '../../src/control/store.ts';
+import { FileStore } from '../../src/store/file-store.ts';
+import { faultText } from '../../src/store/store.ts';
 
 const podText = (name: string, extra = '') =>
   `apiVersion: v1\nkind: Pod\nmetadata: {name: ${name}}\n${extra}`;

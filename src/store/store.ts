@@ -1,6 +1,6 @@
 // Where cluster state comes from: one interface, several sources.
-import type { ObjectChanges } from './changes.ts';
-import type { Objects } from './objects.ts';
+import type { ObjectChanges } from '../control/changes.ts';
+import type { Objects } from '../control/objects.ts';
 
 /** Something in the source that cannot be used; the last good state stays. */
 export interface StoreFault {

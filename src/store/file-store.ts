@@ -4,9 +4,9 @@ import { type FSWatcher, watch } from 'node:fs';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { changesBetween, noChanges, type ObjectChanges } from './changes.ts';
-import { type FileReading, joinReadings, readManifest } from './manifests.ts';
-import type { Objects } from './objects.ts';
+import { changesBetween, noChanges, type ObjectChanges } from '../control/changes.ts';
+import { type FileReading, joinReadings, readManifest } from '../control/manifests.ts';
+import type { Objects } from '../control/objects.ts';
 import { faultText, type Store, type StoreState } from './store.ts';
 
 /** Quiet time after a change before the directory is read: writers touch several files in a row. */
