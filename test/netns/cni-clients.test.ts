@@ -51,7 +51,7 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
     writeFileSync(`${scratch}/net.d/10-net.conflist`, JSON.stringify(list));
   };
   const cnitool = (verb: string, capabilities: object = {}): Promise<Finished> =>
-    run(`${tools.split(':')[0]}/cnitool`, [verb, NETWORK, `/run/netns/${POD}`], {
+    run(`${tools}/cnitool`, [verb, NETWORK, `/run/netns/${POD}`], {
       env: {
         NETCONFPATH: `${scratch}/net.d`,
         CNI_PATH: `${dirname(plugin)}:${tools}`,

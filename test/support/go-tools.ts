@@ -1,26 +1,85 @@
-// Programs of other projects that exist as Go modules only, built once and kept outside the checkout.
-import { existsSync } from 'node:fs';
+// Programs that exist as Go modules only, at the versions that test/cluster/go/go.mod pins, and the tests' own ones
+// beside them: built once, and kept outside the checkout.
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';
-import { env } from 'node:process';
+import { env, pid } from 'node:process';
+import { fileURLToPath } from 'node:url';
 import { must } from './run.ts';
 
-/** Import path to pinned version. */
-const tools = {
-  cnitool: 'github.com/containernetworking/cni/cnitool@v1.3.0',
-  'host-local': 'github.com/containernetworking/plugins/plugins/ipam/host-local@v1.8.0',
-  bandwidth: 'github.com/containernetworking/plugins/plugins/meta/bandwidth@v1.8.0',
-  tuning: 'github.com/containernetworking/plugins/plugins/meta/tuning@v1.8.0',
+const moduleFolder = fileURLToPath(new URL('../cluster/go/', import.meta.url));
+
+/** Name to package; those of the tests themselves are below `./`. */
+const packages = {
+  bandwidth: 'github.com/containernetworking/plugins/plugins/meta/bandwidth',
+  cnitool: 'github.com/containernetworking/cni/cnitool',
+  containerd: 'github.com/containerd/containerd/v2/cmd/containerd',
+  'containerd-shim-runc-v2': 'github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2',
+  cri: './cmd/cri',
+  ctr: 'github.com/containerd/containerd/v2/cmd/ctr',
+  etcd: 'go.etcd.io/etcd/server/v3',
+  'host-local': 'github.com/containernetworking/plugins/plugins/ipam/host-local',
+  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
+  'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
+  'kube-scheduler': 'k8s.io/kubernetes/cmd/kube-scheduler',
+  kubectl: 'k8s.io/kubernetes/cmd/kubectl',
+  kubelet: 'k8s.io/kubernetes/cmd/kubelet',
+  runc: 'github.com/opencontainers/runc',
+  tool: './cmd/tool',
+  tuning: 'github.com/containernetworking/plugins/plugins/meta/tuning',
 } as const;
 
-/** @returns the folder that holds them, under their names */
-export async function goTools(...names: (keyof typeof tools)[]): Promise<string> {
-  const folder = `${env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/overweft/go`;
-  for (const name of names) {
-    const versioned = tools[name];
-    const bin = `${folder}/${versioned.replaceAll('/', '_')}`;
-    if (!existsSync(`${bin}/${name}`)) {
-      await must('go', ['install', versioned], { env: { GOBIN: bin, CGO_ENABLED: '0' }, timeoutMs: 300_000 });
-    }
-  }
-  return names.map((name) => `${folder}/${tools[name].replaceAll('/', '_')}`).join(':');
+export type GoTool = keyof typeof packages;
+
+/** The only one with C in it, which enters namespaces before Go has threads. */
+const withC: GoTool = 'runc';
+
+/**
+ * Builds what is not there yet; from nothing all of them take about ten minutes on two cores.
+ * @returns the folder that holds them, under their names
+ */
+export async function goTools(...names: GoTool[]): Promise<string> {
+  const folder = `${env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/overweft/go/${fingerprint()}`;
+  mkdirSync(folder, { recursive: true });
+  for (const name of names) if (!existsSync(`${folder}/${name}`)) await build(name, folder);
+  return folder;
+}
+
+/** Names the versions of all modules and the tests' own sources. */
+function fingerprint(): string {
+  const hash = createHash('sha256').update(process.arch);
+  for (const file of ['go.mod', 'go.sum', ...globSync('cmd/**/*.go', { cwd: moduleFolder }).sort()])
+    hash.update(`${file}\n`).update(readFileSync(moduleFolder + file));
+  return hash.digest('hex').slice(0, 12);
+}
+
+async function build(name: GoTool, folder: string): Promise<void> {
+  const unfinished = `${folder}/.${name}.${pid}`;
+  const [, version = '', minor = ''] =
+    /k8s\.io\/kubernetes (v1\.(\d+)\S*)/.exec(readFileSync(`${moduleFolder}go.mod`, 'utf8')) ?? [];
+  // What a node and the API server say that they are.
+  const variables = { gitVersion: version, gitMajor: '1', gitMinor: minor };
+  const set = Object.entries(variables).map(
+    ([key, value]) => `-X k8s.io/component-base/version.${key}=${value}`,
+  );
+  const linker = ['-s', '-w', ...set].join(' ');
+  const tags = 'no_btrfs,no_devmapper,no_zfs';
+  await must(
+    'nice',
+    [
+      'go',
+      'build',
+      '-trimpath',
+      '-buildvcs=false',
+      '-tags',
+      tags,
+      '-ldflags',
+      linker,
+      '-o',
+      unfinished,
+      packages[name],
+    ],
+    { cwd: moduleFolder, env: { CGO_ENABLED: name === withC ? '1' : '0' }, timeoutMs: 1_800_000 },
+  );
+  renameSync(unfinished, `${folder}/${name}`);
 }

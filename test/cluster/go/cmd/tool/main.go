@@ -1,0 +1,138 @@
+// Command tool is the only program of the test's container images: a pause container, a server that tells callers
+// whom it sees, and a client that tells whom it was.
+//
+//	tool pause            waits for its end, reaping children that a shared process namespace leaves to it
+//	tool serve PORT       answers TCP connections and UDP datagrams with the address that they come from, and a newline
+//	tool ask PROTOCOL ADDRESS PORT
+//	                      prints its own address and port, and those that a server saw
+//	tool addresses        prints the addresses of eth0, one a line, those of its link left out
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	log.SetFlags(0)
+	if err := run(os.Args[1:]); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 1 && args[0] == "pause":
+		return pause()
+	case len(args) == 2 && args[0] == "serve":
+		return serve(args[1])
+	case len(args) == 4 && args[0] == "ask":
+		return ask(args[1], net.JoinHostPort(args[2], args[3]))
+	case len(args) == 1 && args[0] == "addresses":
+		return addresses()
+	}
+	return errors.New("usage: tool pause | serve PORT | ask tcp|udp ADDRESS PORT | addresses")
+}
+
+func pause() error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
+	for s := range signals {
+		if s != syscall.SIGCHLD {
+			return nil
+		}
+		for {
+			if pid, _ := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func serve(port string) error {
+	// The first process of a container ignores signals that it does not handle.
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGINT, syscall.SIGTERM)
+	listener, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	datagrams, err := net.ListenPacket("udp", ":"+port)
+	if err != nil {
+		return err
+	}
+	go answerDatagrams(datagrams)
+	go answerConnections(listener)
+	<-end
+	return nil
+}
+
+func answerConnections(listener net.Listener) {
+	for {
+		connection, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer connection.Close()
+			fmt.Fprintln(connection, connection.RemoteAddr())
+		}()
+	}
+}
+
+func answerDatagrams(datagrams net.PacketConn) {
+	buffer := make([]byte, 64)
+	for {
+		_, from, err := datagrams.ReadFrom(buffer)
+		if err != nil {
+			return
+		}
+		datagrams.WriteTo([]byte(from.String()+"\n"), from)
+	}
+}
+
+func ask(protocol, server string) error {
+	connection, err := net.DialTimeout(protocol, server, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	connection.SetDeadline(time.Now().Add(2 * time.Second))
+	if protocol == "udp" {
+		if _, err := connection.Write([]byte("?")); err != nil {
+			return err
+		}
+	}
+	seen, err := bufio.NewReader(connection).ReadString('\n')
+	if err != nil {
+		return err
+	}
+	fmt.Println(connection.LocalAddr(), strings.TrimSpace(seen))
+	return nil
+}
+
+func addresses() error {
+	eth0, err := net.InterfaceByName("eth0")
+	if err != nil {
+		return err
+	}
+	all, err := eth0.Addrs()
+	if err != nil {
+		return err
+	}
+	for _, address := range all {
+		if ip := address.(*net.IPNet).IP; !ip.IsLinkLocalUnicast() {
+			fmt.Println(ip)
+		}
+	}
+	return nil
+}
