@@ -38,6 +38,7 @@ constexpr SetUpExport kSetUpExports[] = {
     {"dropCapabilities", dropCapabilities},
     {"keepCapabilities", keepCapabilities},
     {"threadId", threadId},
+    {"notify", notify},
     {"probe", probe},
 };
 

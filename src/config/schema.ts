@@ -162,8 +162,15 @@ export const configSchema = z.strictObject({
   cni: cni.prefault({}),
   /** Unix socket of the API. */
   api: z.strictObject({ socket: pathField.optional() }).prefault({}),
-  /** Additional TCP listener for /metrics. */
+  /** Additional TCP listener for /metrics, /livez, /readyz and /healthz. */
   metrics: z.strictObject({ address: addressField, port: portField.default(9464) }).optional(),
+  /** Additional TCP listener for the last three alone, where kube-proxy has them. */
+  health: z
+    .strictObject({
+      address: addressField.prefault('127.0.0.1'),
+      port: portField.default(10_256),
+    })
+    .optional(),
   /** Connections as JSON lines. */
   flowLog: z.strictObject({ file: pathField }).optional(),
   logLevel: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal']).default('info'),

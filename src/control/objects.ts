@@ -24,11 +24,13 @@ const node = z.looseObject({
     annotations: z
       .looseObject({ [ROUTER_MAC]: macField.optional(), [ENCAPSULATION]: encapsulationField.optional() })
       .nullish(),
+    deletionTimestamp: z.string().nullish(),
   }),
   spec: z
     .looseObject({
       podCIDR: prefixField.nullish(),
       podCIDRs: z.array(prefixField).max(2).nullish(),
+      taints: z.array(z.looseObject({ key: z.string() })).nullish(),
     })
     .nullish(),
   status: z

@@ -4,7 +4,7 @@
  *     PUT    /v1/ports/{namespace}/{pod}   {"netns": PATH, "interface": "eth0"} → returns when the pod is live
  *     DELETE /v1/ports/{namespace}/{pod}   repeatable
  *     POST   /v1/cni                       a call of the CNI plugin, see src/cni/service.ts
- *     GET    /v1/status  /metrics  /healthz
+ *     GET    /v1/status  /metrics  /livez  /readyz  /healthz
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -13,6 +13,7 @@ import type { CniAnswer } from '../cni/service.ts';
 import { nameField } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
 import type { Address } from '../net/address.ts';
+import type { Health, Verdict } from './health.ts';
 import { type PortPlace, portRequest } from './port-file.ts';
 import { PortError } from './ports.ts';
 
@@ -23,8 +24,7 @@ export interface ApiHandlers {
   cni(call: unknown): Promise<CniAnswer>;
   status(): Promise<object>;
   metrics(): Promise<{ contentType: string; text: string }>;
-  /** Undefined when the first tables are live and the workers run; otherwise what is missing. */
-  unhealthy(): string | undefined;
+  readonly health: Pick<Health, 'live' | 'ready' | 'healthy'>;
 }
 
 /** GC lists every container of the node, twice. */
@@ -47,9 +47,14 @@ export class Api {
     chmodSync(socket, 0o600);
   }
 
-  /** Serves /metrics and /healthz only. */
-  async listenMetrics(address: Address, port: number): Promise<void> {
+  /** Serves /metrics and what says whether the daemon works. */
+  async listenMetrics({ address, port }: { address: Address; port: number }): Promise<void> {
     await this.#start((request) => this.#public(request), { host: address.text, port });
+  }
+
+  /** Serves only what says whether the daemon works. */
+  async listenHealth({ address, port }: { address: Address; port: number }): Promise<void> {
+    await this.#start((request) => this.#healthOnly(request), { host: address.text, port });
   }
 
   async close(): Promise<void> {
@@ -82,7 +87,7 @@ export class Api {
   }
 
   async #answer(request: IncomingMessage): Promise<Answer> {
-    const { pathname } = new URL(request.url ?? '/', 'http://daemon');
+    const pathname = pathOf(request);
     if (request.method === 'GET' && pathname === '/v1/status')
       return { status: 200, json: await this.#handlers.status() };
     if (request.method === 'POST' && pathname === '/v1/cni') {
@@ -105,16 +110,24 @@ export class Api {
   }
 
   async #public(request: IncomingMessage): Promise<Answer> {
-    const { pathname } = new URL(request.url ?? '/', 'http://daemon');
+    if (pathOf(request) !== '/metrics' || request.method !== 'GET') return this.#healthOnly(request);
+    return { status: 200, ...(await this.#handlers.metrics()) };
+  }
+
+  async #healthOnly(request: IncomingMessage): Promise<Answer> {
     if (request.method !== 'GET') return { status: 405, json: { error: `${request.method}: must be GET` } };
-    if (pathname === '/metrics') return { status: 200, ...(await this.#handlers.metrics()) };
-    if (pathname === '/healthz') {
-      const missing = this.#handlers.unhealthy();
-      return missing === undefined
-        ? { status: 200, json: { ok: true } }
-        : { status: 503, json: { ok: false, error: missing } };
+    const { health } = this.#handlers;
+    const path = pathOf(request);
+    switch (path) {
+      case '/livez':
+        return verdict(await health.live());
+      case '/readyz':
+        return verdict(health.ready());
+      case '/healthz':
+        return verdict(await health.healthy());
+      default:
+        return { status: 404, json: { error: `${path}: no such resource` } };
     }
-    return { status: 404, json: { error: `${pathname}: no such resource` } };
   }
 
   #refusal(request: IncomingMessage, error: unknown): Answer {
@@ -133,6 +146,10 @@ type Answer =
       readonly headers?: Readonly<Record<string, string>>;
     }
   | { readonly status: number; readonly contentType: string; readonly text: string };
+
+const pathOf = ({ url }: IncomingMessage): string => new URL(url ?? '/', 'http://daemon').pathname;
+
+const verdict = (json: Verdict): Answer => ({ status: json.ok ? 200 : 503, json });
 
 function send(response: ServerResponse, answer: Answer): void {
   if ('json' in answer) {

@@ -192,7 +192,7 @@ export class Controller {
   }
 
   /** The first defined answer, asked again after each change of the store; undefined when time is up. */
-  waitFor<T>(question: () => T | undefined, timeoutMs: number): Promise<T | undefined> {
+  waitFor<T>(question: () => T | undefined, timeoutMs?: number): Promise<T | undefined> {
     return new Promise((resolve) => {
       const finish = (answer: T | undefined) => {
         clearTimeout(timer);
@@ -203,7 +203,7 @@ export class Controller {
         const answer = question();
         if (answer !== undefined) finish(answer);
       };
-      const timer = setTimeout(() => finish(undefined), timeoutMs);
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => finish(undefined), timeoutMs);
       this.#waiting.add(ask);
       ask();
     });

@@ -28,6 +28,7 @@ import { version } from '../version.ts';
 import { Api } from './api.ts';
 import { Controller } from './controller.ts';
 import { FlowLog } from './flow-log.ts';
+import { Health } from './health.ts';
 import { Injection } from './injection.ts';
 import { Liveness } from './liveness.ts';
 import { metricsOf } from './metrics.ts';
@@ -36,6 +37,7 @@ import { chooseOffloads, maxBatch, offloadBits } from './offloads.ts';
 import { PathMtus } from './path-mtu.ts';
 import { PortFile } from './port-file.ts';
 import { Ports } from './ports.ts';
+import { ServiceManager } from './service-manager.ts';
 import { UnderlaySockets } from './sockets.ts';
 import { statusOf } from './status.ts';
 import { Underlay } from './underlay.ts';
@@ -175,6 +177,24 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       log,
     });
 
+  const health = new Health({
+    controller,
+    askWorkers: () => pool.counters(),
+    storeFaults: () => store.state.faults.map(faultText),
+    node: () => store.state.objects?.nodes.find(({ metadata }) => metadata.name === config.node),
+  });
+  const manager = new ServiceManager({
+    addon,
+    environment: process.env,
+    health,
+    summary: () => {
+      const peers = controller.live?.desired.peers ?? [];
+      const alive = peers.filter(({ name }) => liveness.of(name).state === 'alive').length;
+      return `${ports.list.length} pods, ${alive} of ${peers.length} peers alive`;
+    },
+    log,
+  });
+
   const status = () =>
     statusOf({
       version: version(),
@@ -208,17 +228,14 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       cni: (call) => cni.handle(call),
       status,
       metrics: async () => metricsOf(await status()),
-      unhealthy: () => {
-        if (controller.live) return undefined;
-        const reasons = [controller.fault ?? 'no tables are live yet', ...store.state.faults.map(faultText)];
-        return reasons.join('; ');
-      },
+      health,
     },
     log,
   );
   const socket = apiSocket(config);
   await api.listen(socket);
-  if (config.metrics) await api.listenMetrics(config.metrics.address, config.metrics.port);
+  if (config.metrics) await api.listenMetrics(config.metrics);
+  if (config.health) await api.listenHealth(config.health);
 
   await store.start((changes) => {
     for (const fault of store.state.faults)
@@ -236,6 +253,14 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     { socket, epoch: publisher.epoch, flowsKept },
     controller.live ? 'ready' : 'waiting for a good cluster state',
   );
+  void whenReady();
+
+  /** Without an end: a cluster state may become good at any time. */
+  async function whenReady(): Promise<void> {
+    const { error } = health.ready();
+    if (error !== undefined) manager.waiting(error);
+    if (await controller.waitFor(() => controller.live)) manager.ready();
+  }
 
   async function sweep(): Promise<void> {
     await ports.sweep(controller);
@@ -253,6 +278,8 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
 
   return {
     async stop() {
+      health.stop();
+      manager.stopping();
       clearInterval(routes);
       clearInterval(sweeps);
       controller.stop();

@@ -56,7 +56,7 @@ export async function daemonReady(daemon: Daemon): Promise<void> {
     const ended = daemon.ended();
     if (ended) throw new LabError(`the daemon of ${daemon.name} ended: ${ended}`);
     try {
-      const { status, body } = await callDaemon(daemon.socket, 'GET', '/healthz');
+      const { status, body } = await callDaemon(daemon.socket, 'GET', '/readyz');
       if (status === 200) return;
       missing = body.trim();
     } catch {

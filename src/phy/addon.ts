@@ -220,6 +220,12 @@ export interface Addon {
   keepCapabilities(mask: bigint): void;
   threadId(): number;
 
+  /**
+   * Sends one datagram to a Unix socket; a path that begins with `@` names an abstract one (unix(7)). EAGAIN: it is full,
+   * ENOENT or ECONNREFUSED: nobody listens.
+   */
+  notify(path: string, text: string): void;
+
   /** What the host gives, tried on descriptors that are thrown away. */
   probe(): HostFeatures;
 }

@@ -63,6 +63,7 @@ describeWith([root, tun], 'daemon', () => {
       {
         underlay: { addresses: ['192.0.2.1'], interface: 'under0' },
         metrics: { address: '127.0.0.1' },
+        health: {},
         tables: { endpoints: 24 },
         liveness: { interval: 1, timeout: 2 },
         peers: [{ name: 'far', addresses: ['192.0.2.2'], podCIDRs: ['10.244.2.0/24'], probe: '10.244.2.1' }],
@@ -256,6 +257,41 @@ describeWith([root, tun], 'daemon', () => {
       }
       const outside = await run('curl', ['-s', 'http://127.0.0.1:9464/v1/status'], { netns: names.node });
       expect(outside.stdout).toContain('no such resource');
+    });
+
+    it('answers kubelets and load balancers where kube-proxy does, and nobody else there', async () => {
+      for (const path of ['livez', 'readyz', 'healthz']) {
+        const health = await run('curl', ['-s', `http://127.0.0.1:10256/${path}`], { netns: names.node });
+        expect(JSON.parse(health.stdout), path).toMatchObject({ ok: true });
+      }
+      for (const path of ['metrics', 'v1/status']) {
+        const other = await run('curl', ['-s', `http://127.0.0.1:10256/${path}`], { netns: names.node });
+        expect(other.stdout, path).toContain('no such resource');
+      }
+    });
+
+    it('Services 6: fails /healthz under the taint of a leaving node, and stays alive', async () => {
+      const healthz = async () => JSON.parse((await call(socket, 'GET', '/healthz')).text);
+      const leaving = (taints: object[]) =>
+        manifest('node.yaml', {
+          apiVersion: 'v1',
+          kind: 'Node',
+          metadata: { name: 'node-1' },
+          spec: { podCIDRs: ['10.244.1.0/24', 'fd00:244:1::/64'], taints },
+        });
+      leaving([{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }]);
+      await soon(async () =>
+        expect(await healthz()).toEqual({
+          ok: false,
+          nodeEligible: false,
+          error: 'the node is about to be deleted',
+        }),
+      );
+      expect((await call(socket, 'GET', '/healthz')).status).toBe(503);
+      expect((await call(socket, 'GET', '/livez')).status).toBe(200);
+      expect((await call(socket, 'GET', '/readyz')).status).toBe(200);
+      leaving([]);
+      await soon(async () => expect(await healthz()).toEqual({ ok: true, nodeEligible: true }));
     });
 
     it('calls a peer dead that neither answers nor sends', async () => {
