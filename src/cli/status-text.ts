@@ -73,6 +73,7 @@ function nodeRows({
   polling,
   flowLog,
   counters,
+  masquerade,
   probes,
   capabilities,
 }: Status): string[][] {
@@ -90,14 +91,23 @@ function nodeRows({
           ],
         ]
       : []),
+    ['outside', outsideText(masquerade)],
     ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
     ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
   ];
 }
 
-function faultRows({ fault, store, warnings }: Status): string[][] {
+function outsideText({ enabled, exceptCIDRs, faults }: Status['masquerade']): string {
+  if (!enabled) return "under pods' own addresses: masquerade is off";
+  if (faults.length > 0) return 'out of reach for pods, see Faults';
+  const exceptions = exceptCIDRs.length === 0 ? '' : `, but not to ${exceptCIDRs.join(' ')}`;
+  return `under the node's address${exceptions}`;
+}
+
+function faultRows({ fault, store, warnings, masquerade }: Status): string[][] {
   return [
     ...(fault === null ? [] : [['snapshot', fault]]),
+    ...masquerade.faults.map((text) => ['masquerade', text]),
     ...store.faults.map(({ source, object, field, message }) => [source, object, field, message]),
     ...warnings.map((warning) => ['warning', warning]),
   ];

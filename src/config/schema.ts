@@ -80,6 +80,14 @@ const podNetwork = z.strictObject({
   rulePreference: integer(1, 32_764).default(4_401),
 });
 
+const masquerade = z.strictObject({
+  enabled: z.boolean().default(true),
+  /** Destinations outside the cluster that see the pod's own address. */
+  exceptCIDRs: z.array(prefixField).default([]),
+  /** `auto`: devices that lead outside forward, where the host as a whole does not. */
+  forwarding: z.enum(['auto', 'off']).default('auto'),
+});
+
 const peer = z.strictObject({
   name: nameField,
   addresses: z.array(addressField).min(1, 'must name at least one outer address'),
@@ -146,6 +154,7 @@ export const configSchema = z.strictObject({
   geneve: geneve.prefault({}),
   underlay,
   podNetwork: podNetwork.prefault({}),
+  masquerade: masquerade.prefault({}),
   peers: z
     .array(peer)
     .default([])

@@ -31,6 +31,7 @@ import { FlowLog } from './flow-log.ts';
 import { Health } from './health.ts';
 import { Injection } from './injection.ts';
 import { Liveness } from './liveness.ts';
+import { Masquerade } from './masquerade.ts';
 import { metricsOf } from './metrics.ts';
 import { NodePorts } from './node-ports.ts';
 import { chooseOffloads, maxBatch, offloadBits } from './offloads.ts';
@@ -134,6 +135,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   });
   ports.restore();
   const nodePorts = new NodePorts(config, log);
+  const masquerade = new Masquerade(config, log);
   const store = new FileStore(config.store.directory);
   const ledger = new Ledger({
     path: join(runDirectory, 'attachments.json'),
@@ -158,6 +160,8 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     published: async (live) => {
       await ports.handOver();
       await Promise.all([nodePorts.apply(live.desired, live.interfaceMtu), ports.configure(live)]);
+      // Needs ow-node.
+      await masquerade.apply(live.desired);
     },
   });
   const cni = new CniService({ config, store, controller, ports, ledger, log });
@@ -207,6 +211,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       liveness,
       pathMtus,
       injection,
+      masquerade,
       offloads,
       flowsKept,
       flowsUsed: () => wasm.flowsCount(),
@@ -271,6 +276,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     try {
       const remotes = controller.live?.desired.tunnels.map(({ remote }) => remote) ?? [];
       if (await underlay.refresh(remotes)) await controller.publish();
+      await masquerade.check();
     } catch (error) {
       log.warn({ err: error }, 'the routes of the underlay cannot be looked up');
     }

@@ -26,6 +26,7 @@ import type { Controller } from './controller.ts';
 import type { FlowLog } from './flow-log.ts';
 import type { Injection, InjectionState } from './injection.ts';
 import type { Liveness, PeerLiveness } from './liveness.ts';
+import type { Masquerade, MasqueradeState } from './masquerade.ts';
 import { nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { OffloadName, Offloads } from './offloads.ts';
 import type { PathMtu, PathMtus } from './path-mtu.ts';
@@ -96,6 +97,8 @@ export interface Status {
   readonly ports: readonly PortStatus[];
   readonly sockets: UnderlaySockets['list'];
   readonly addresses: readonly PoolUse[];
+  /** How pods reach the world outside. */
+  readonly masquerade: MasqueradeState;
   readonly tables: Readonly<Record<string, { readonly used: number; readonly capacity: number }>>;
   readonly flows: {
     readonly used: number;
@@ -129,6 +132,7 @@ export interface StatusParts {
   readonly liveness: Liveness;
   readonly pathMtus: PathMtus;
   readonly injection: Injection;
+  readonly masquerade: Masquerade;
   readonly offloads: Offloads;
   readonly flowsKept: boolean;
   readonly flowsUsed: () => number;
@@ -158,6 +162,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     ports: ports(parts),
     sockets: parts.sockets.list,
     addresses: controller.live?.desired.node.podCIDRs.map((block) => parts.ledger.use(block)) ?? [],
+    masquerade: parts.masquerade.state,
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
     flowLog: parts.flowLog ? { file: parts.flowLog.file, unwritten: parts.flowLog.unwritten } : null,

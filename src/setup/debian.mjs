@@ -15,7 +15,7 @@ const packages = [
   { package: 'iproute2', purpose: 'lab', command: 'ip' },
   { package: 'iputils-ping', purpose: 'lab', command: 'ping' },
   { package: 'ethtool', purpose: 'test', command: 'ethtool' },
-  { package: 'nftables', purpose: 'test', command: 'nft' },
+  { package: 'nftables', purpose: 'lab', command: 'nft' },
   { package: 'openvswitch-switch', purpose: 'test', command: 'ovs-vswitchd' },
   { package: 'python3-scapy', purpose: 'test', file: '/usr/lib/python3/dist-packages/scapy/__init__.py' },
   { package: 'tshark', purpose: 'test', command: 'tshark' },

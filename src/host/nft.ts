@@ -1,0 +1,37 @@
+// nftables through nft(8), in JSON as libnftables-json(5) has it.
+import { run } from './command.ts';
+import { inside } from './netns.ts';
+
+/** One command of a transaction, e.g. `{ add: { table: { family: 'inet', name: 'overweft' } } }`. */
+export type NftCommand = Readonly<Partial<Record<'add' | 'delete' | 'flush', object>>>;
+
+export interface NftOptions {
+  /** File of the network namespace; this process's own by default. */
+  readonly netns?: string;
+}
+
+/**
+ * Runs commands as one transaction: all of them take effect at once, or none.
+ * @throws CommandError with what nft says of the one that it refuses
+ */
+export async function nft(commands: readonly NftCommand[], { netns }: NftOptions = {}): Promise<void> {
+  // nft opens /dev/stdin by its name, which a socket, Node.js' kind of pipe, does not bear.
+  const args = ['-c', 'cat | nft -j -f -'];
+  const input = JSON.stringify({ nftables: commands });
+  if (netns === undefined) await run('sh', args, { input });
+  else await run(...inside(netns, 'sh', args), { input });
+}
+
+/** Commands that take a table away, whether it is there or not. */
+export const withoutTable = (family: string, name: string): readonly NftCommand[] => [
+  { add: { table: { family, name } } },
+  { delete: { table: { family, name } } },
+];
+
+/** Whether a table is there. */
+export async function hasTable(family: string, name: string): Promise<boolean> {
+  const { nftables } = JSON.parse(await run('nft', ['-j', 'list', 'tables'])) as {
+    nftables: { table?: { family: string; name: string } }[];
+  };
+  return nftables.some(({ table }) => table?.family === family && table.name === name);
+}
