@@ -4,6 +4,7 @@
  *     ObjectChanges ─► ClusterState ─► DesiredState ─► Desired, DesiredDelta
  */
 import type { Config } from '../config/schema.ts';
+import { ServiceCompiler } from '../service/compile.ts';
 import type { ObjectChanges } from './changes.ts';
 import { ClusterState, isEmpty } from './cluster.ts';
 import { type Desired, type DesiredDelta, DesiredState } from './desired.ts';
@@ -12,6 +13,8 @@ import type { Attached } from './pods.ts';
 export class NodeView {
   readonly #config: Config;
   readonly #cluster = new ClusterState();
+  /** What Services are at this node. */
+  readonly services: ServiceCompiler;
   /** Undefined: to be made anew from the whole cluster. */
   #state: DesiredState | undefined;
   #desired: Desired | undefined;
@@ -19,6 +22,7 @@ export class NodeView {
 
   constructor(config: Config) {
     this.#config = config;
+    this.services = new ServiceCompiler(config.node);
   }
 
   /** The last that could be made; undefined: none yet. It is another object whenever something has changed. */
@@ -34,6 +38,8 @@ export class NodeView {
   /** @returns what is no longer as it was; undefined: nothing, or everything, and then `desired.endpoints` is another */
   apply(changes: ObjectChanges, attached: Attached): DesiredDelta | undefined {
     const changed = this.#cluster.apply(changes, attached);
+    const own = this.#cluster.cluster.nodes.find(({ name }) => name === this.#config.node);
+    this.services.apply(changes, own);
     if (this.#state && isEmpty(changed)) return undefined;
     try {
       const delta = this.#state?.apply(this.#cluster.cluster, changed);

@@ -39,6 +39,7 @@ import { PathMtus } from './path-mtu.ts';
 import { PortFile } from './port-file.ts';
 import { Ports } from './ports.ts';
 import { ServiceManager } from './service-manager.ts';
+import { ServicesOutside } from './services-outside.ts';
 import { UnderlaySockets } from './sockets.ts';
 import { statusOf } from './status.ts';
 import { Underlay } from './underlay.ts';
@@ -164,6 +165,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       await masquerade.apply(live.desired);
     },
   });
+  const outside = new ServicesOutside(controller, log);
   const cni = new CniService({ config, store, controller, ports, ledger, log });
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
@@ -212,6 +214,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       pathMtus,
       injection,
       masquerade,
+      outside,
       offloads,
       flowsKept,
       flowsUsed: () => wasm.flowsCount(),
@@ -245,7 +248,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   await store.start((changes) => {
     for (const fault of store.state.faults)
       log.error(`store: ${faultText(fault)}: the last good state stays`);
-    void controller.storeChanged(changes);
+    void controller.storeChanged(changes).then(() => outside.follow());
   });
   await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);
@@ -292,6 +295,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       liveness.stop();
       pathMtus.stop();
       injection.stop();
+      outside.stop();
       await api.close();
       await store.stop();
       await pool.stop();

@@ -31,6 +31,7 @@ import { nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { OffloadName, Offloads } from './offloads.ts';
 import type { PathMtu, PathMtus } from './path-mtu.ts';
 import type { Ports } from './ports.ts';
+import type { ServicesOutside } from './services-outside.ts';
 import type { UnderlaySockets } from './sockets.ts';
 
 interface Traffic {
@@ -115,6 +116,7 @@ export interface Status {
   readonly polling: { readonly spin: number };
   readonly probes: { readonly available: boolean; readonly reason: string | null };
   readonly capabilities: { readonly control: string; readonly workers: readonly string[] };
+  readonly outside: ServicesOutside['state'];
 }
 
 export interface StatusParts {
@@ -133,6 +135,7 @@ export interface StatusParts {
   readonly pathMtus: PathMtus;
   readonly injection: Injection;
   readonly masquerade: Masquerade;
+  readonly outside: ServicesOutside;
   readonly offloads: Offloads;
   readonly flowsKept: boolean;
   readonly flowsUsed: () => number;
@@ -173,6 +176,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     })),
     offloads: parts.offloads,
     polling: config.polling,
+    outside: parts.outside.state,
     probes: { available: parts.probeFault === undefined, reason: parts.probeFault ?? null },
     capabilities: {
       control: hex(parts.controlCapabilities),
