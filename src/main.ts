@@ -15,6 +15,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/lab.ts')).labCommand(),
   },
   {
+    name: 'enter',
+    summary: "run a command, or a shell, in the namespaces of an ordinary user's lab",
+    load: async () => (await import('./cli/enter.ts')).enterCommand(),
+  },
+  {
     name: 'status',
     summary: 'what the running daemon has: peers, ports, tables, counters',
     load: async () => (await import('./cli/status.ts')).statusCommand(),
@@ -49,6 +54,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
 const program = new Command('overweft')
   .description('A packet-level overlay data plane')
   .version(version())
+  .enablePositionalOptions()
   .showHelpAfterError();
 
 const [, , first, second] = process.argv;

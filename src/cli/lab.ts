@@ -1,5 +1,5 @@
 /** `overweft lab`: a complete cluster in network namespaces on this machine. */
-import { stderr, stdout } from 'node:process';
+import { argv, env, geteuid, stderr, stdout } from 'node:process';
 import { Command } from 'commander';
 import { demonstrate } from '../lab/demo.ts';
 import { takeDown } from '../lab/down.ts';
@@ -7,6 +7,8 @@ import { LabError } from '../lab/outcome.ts';
 import { type LabOptions, mostPods } from '../lab/plan.ts';
 import type { LabDescription } from '../lab/state.ts';
 import { bringUp } from '../lab/up.ts';
+import { runInLab } from '../rootless/lab.ts';
+import { ENTERED } from '../rootless/namespaces.ts';
 import { interruptible } from './interruptible.ts';
 import { program, type TunnelFlags, upTo, withTunnel } from './lab-options.ts';
 
@@ -22,26 +24,41 @@ export function labCommand(): Command {
     .option('--nodes <n>', 'nodes, each with a daemon of its own', upTo(mostPods), 2)
     .option('--pods-per-node <n>', 'pods on each', upTo(mostPods), 1)
     .option('--json', 'describe the lab on stdout, as one object')
-    .action(async (flags: Flags & { json?: true }) => {
-      const description = await interruptible((stop) =>
-        bringUp(labOptions(flags), program, (step) => stderr.write(`${step}\n`), stop),
-      );
-      stdout.write(flags.json ? `${JSON.stringify(description)}\n` : summary(description));
-    });
+    .action(
+      asRoot(async (flags: Flags & { json?: true }) => {
+        const options = labOptions(flags);
+        const tell = (step: string) => void stderr.write(`${step}\n`);
+        const description = await interruptible((stop) => bringUp(options, program, tell, stop));
+        stdout.write(flags.json ? `${JSON.stringify(description)}\n` : summary(description));
+      }),
+    );
   lab
     .command('down')
     .description('take the lab down, also after a crash')
-    .action(async () => {
-      stderr.write((await takeDown()) ? 'the lab is down\n' : 'there was no lab\n');
-    });
+    .action(
+      asRoot(async () => {
+        stderr.write((await takeDown()) ? 'the lab is down\n' : 'there was no lab\n');
+      }),
+    );
   withTunnel(lab.command('demo'))
     .description('two nodes that talk, with a policy between them; under a minute, nothing left behind')
-    .action(async (flags: TunnelFlags) => {
-      const options = labOptions({ ...flags, nodes: 2, podsPerNode: 1 });
-      await interruptible((stop) => demonstrate(options, program, (line) => stdout.write(`${line}\n`), stop));
-    });
+    .action(
+      asRoot(async (flags: TunnelFlags) => {
+        const options = labOptions({ ...flags, nodes: 2, podsPerNode: 1 });
+        const print = (line: string) => void stdout.write(`${line}\n`);
+        await interruptible((stop) => demonstrate(options, program, print, stop));
+      }),
+    );
   return lab;
 }
+
+/** An ordinary user is root in namespaces of his own, where the same command then runs. */
+const asRoot =
+  <Given>(action: (flags: Given) => Promise<void>) =>
+  async (flags: Given): Promise<void> => {
+    if (geteuid?.() === 0) await action(flags);
+    else process.exitCode = await runInLab([...program, ...argv.slice(2)]);
+  };
 
 function labOptions({ encap, underlay, underlayOffloads, nodes, podsPerNode }: Flags): LabOptions {
   if (nodes * podsPerNode > mostPods) {
@@ -54,13 +71,14 @@ function labOptions({ encap, underlay, underlayOffloads, nodes, podsPerNode }: F
 
 function summary({ manifests, nodes, pods }: LabDescription): string {
   const [first, second] = pods;
+  const enter = env[ENTERED] ? 'overweft enter ' : '';
   return [
     ...nodes.map(({ name, netns, ips }) => `${name}  ${netns.padEnd(10)} ${ips.join('  ')}`),
     ...pods.map(
       ({ name, netns, node, ips }) => `${name.padEnd(6)}  ${netns.padEnd(10)} on ${node}  ${ips.join('  ')}`,
     ),
     `manifests  ${manifests}  (edits there take effect)`,
-    ...(first && second ? [`try        ip netns exec ${first.netns} ping ${second.ips[0]}`] : []),
+    ...(first && second ? [`try        ${enter}ip netns exec ${first.netns} ping ${second.ips[0]}`] : []),
     'end with   overweft lab down',
     '',
   ].join('\n');

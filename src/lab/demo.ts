@@ -60,7 +60,7 @@ export async function demonstrate(
   }
   print(row('down', `nothing left behind (after ${seconds()})`));
   print('');
-  print('Keep one and look around: overweft lab up, then overweft status, ip netns exec ow-pod1 ping …');
+  print('Keep one and look around: overweft lab up');
 }
 
 const names = { ipv4: 'IPv4', ipv6: 'IPv6' } as const;

@@ -10,11 +10,11 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
  * Runs a command in this process's place: same streams, its signals are passed on.
  * @param {string} command
  * @param {string[]} args
+ * @param {NodeJS.ProcessEnv} environment this one's by default, with the command's own folder first in PATH
  * @returns {Promise<number>} its exit status, 128 + n after signal n, as shells count
  */
-export function foreground(command, args) {
-  const PATH = `${dirname(command)}${delimiter}${env.PATH}`;
-  const child = spawn(command, args, { stdio: 'inherit', env: { ...env, PATH } });
+export function foreground(command, args, environment = withFolderOf(command)) {
+  const child = spawn(command, args, { stdio: 'inherit', env: environment });
   for (const signal of forwarded) {
     process.on(signal, () => {
       // A terminal sends its interrupts to the child as well.
@@ -27,3 +27,6 @@ export function foreground(command, args) {
     child.on('close', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)));
   });
 }
+
+/** @param {string} command */
+const withFolderOf = (command) => ({ ...env, PATH: `${dirname(command)}${delimiter}${env.PATH}` });
