@@ -119,7 +119,7 @@ describe('worker threads', () => {
   it('end when they are asked to', async () => {
     const begin = performance.now();
     await pool.stop();
-    expect(performance.now() - begin).toBeLessThan(1_000);
+    expect(performance.now() - begin).toBeLessThan(10_000);
     expect(deaths).toEqual([]);
   });
 });
