@@ -26,7 +26,7 @@ const results = '/var/lib/cni/results';
 describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
   let lab: Lab;
   let scratch: string;
-  let tools: string;
+  let tools: { readonly cnitool: string };
 
   beforeAll(async () => {
     tools = await goTools('cnitool', 'host-local', 'tuning', 'bandwidth');
@@ -51,10 +51,10 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
     writeFileSync(`${scratch}/net.d/10-net.conflist`, JSON.stringify(list));
   };
   const cnitool = (verb: string, capabilities: object = {}): Promise<Finished> =>
-    run(`${tools}/cnitool`, [verb, NETWORK, `/run/netns/${POD}`], {
+    run(tools.cnitool, [verb, NETWORK, `/run/netns/${POD}`], {
       env: {
         NETCONFPATH: `${scratch}/net.d`,
-        CNI_PATH: `${dirname(plugin)}:${tools}`,
+        CNI_PATH: `${dirname(plugin)}:${dirname(tools.cnitool)}`,
         CAP_ARGS: JSON.stringify(capabilities),
       },
     });

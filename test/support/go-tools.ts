@@ -36,20 +36,26 @@ const withC: GoTool = 'runc';
 
 /**
  * Builds what is not there yet; from nothing all of them take about ten minutes on two cores.
- * @returns the folder that holds them, under their names
+ * @returns the executables by name; those of other projects lie in one folder
  */
-export async function goTools(...names: GoTool[]): Promise<string> {
-  const folder = `${env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/overweft/go/${fingerprint()}`;
-  mkdirSync(folder, { recursive: true });
-  for (const name of names) if (!existsSync(`${folder}/${name}`)) await build(name, folder);
-  return folder;
+export async function goTools<Name extends GoTool>(...names: Name[]): Promise<Record<Name, string>> {
+  const cache = `${env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/overweft/go`;
+  const pinned = ['go.mod', 'go.sum'];
+  const sources = globSync('cmd/**/*.go', { cwd: moduleFolder }).sort();
+  const paths: Partial<Record<Name, string>> = {};
+  for (const name of names) {
+    const own = packages[name].startsWith('./');
+    const folder = `${cache}/${fingerprint(own ? [...pinned, ...sources] : pinned)}`;
+    mkdirSync(folder, { recursive: true });
+    paths[name] = `${folder}/${name}`;
+    if (!existsSync(paths[name])) await build(name, folder);
+  }
+  return paths as Record<Name, string>;
 }
 
-/** Names the versions of all modules and the tests' own sources. */
-function fingerprint(): string {
+function fingerprint(files: readonly string[]): string {
   const hash = createHash('sha256').update(process.arch);
-  for (const file of ['go.mod', 'go.sum', ...globSync('cmd/**/*.go', { cwd: moduleFolder }).sort()])
-    hash.update(`${file}\n`).update(readFileSync(moduleFolder + file));
+  for (const file of files) hash.update(`${file}\n`).update(readFileSync(moduleFolder + file));
   return hash.digest('hex').slice(0, 12);
 }
 

@@ -1,0 +1,95 @@
+// containerd on a machine, and its CRI as a kubelet calls it.
+import { writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { plugin } from '../../support/cni.ts';
+import { goTools } from '../../support/go-tools.ts';
+import { image, writeImage } from './image.ts';
+import type { Machine } from './machine.ts';
+import { until } from './until.ts';
+
+const containerdSocket = '/run/containerd/containerd.sock';
+
+/** Where the machine's network configuration goes. */
+export const cniFolder = (machine: Machine): string => `${machine.folder}/net.d`;
+
+export interface Containerd {
+  /** One call, such as `RuntimeService/RunPodSandbox`: fields are those of runtime.v1 in JSON. */
+  // biome-ignore lint/suspicious/noExplicitAny: answers of all methods are looked into
+  readonly call: (method: string, request?: object) => Promise<any>;
+  /** Runs a command in a container; returns what it prints. */
+  readonly exec: (containerId: string, cmd: readonly string[]) => Promise<string>;
+}
+
+/** Starts containerd with the tests' image; returns when it serves. */
+export async function startContainerd(machine: Machine): Promise<Containerd> {
+  const tools = await goTools('containerd', 'containerd-shim-runc-v2', 'cri', 'ctr', 'runc', 'tool');
+  const { folder } = machine;
+  const config = `${folder}/containerd.toml`;
+  await machine.must(['mkdir', '-p', cniFolder(machine)]);
+  writeFileSync(config, configuration(machine));
+  await writeImage(tools.tool, `${folder}/image.tar`);
+  machine.start('containerd', [tools.containerd, '--config', config], {
+    PATH: `${dirname(tools.runc)}:${process.env.PATH}`,
+  });
+  const ctr = [tools.ctr, '--address', containerdSocket, '--namespace', 'k8s.io'];
+  await until(
+    `containerd of ${machine.name} serves`,
+    async () => (await machine.run([...ctr, 'version'])).status === 0,
+  );
+  await machine.must([
+    ...ctr,
+    'images',
+    'import',
+    '--local',
+    '--snapshotter',
+    'native',
+    `${folder}/image.tar`,
+  ]);
+
+  const call = async (method: string, request: object = {}) =>
+    JSON.parse(await machine.must([tools.cri, containerdSocket, method], { input: JSON.stringify(request) }));
+  return {
+    call,
+    exec: async (containerId, cmd) => {
+      const { stdout, stderr, exitCode } = await call('RuntimeService/ExecSync', {
+        containerId,
+        cmd,
+        timeout: 30,
+      });
+      const text = (base64 = '') => Buffer.from(base64, 'base64').toString();
+      if (exitCode) throw new Error(`${cmd.join(' ')}: exit status ${exitCode}\n${text(stderr)}`);
+      return text(stdout);
+    },
+  };
+}
+
+/**
+ * Snapshots are copies, for an image of one small file needs no overlay, which a root directory may not allow. A test
+ * that runs without CAP_SYS_RESOURCE cannot make its containers dearer than itself.
+ */
+const configuration = (machine: Machine): string => `
+version = 3
+root = "${machine.folder}/containerd"
+state = "/run/containerd"
+
+[grpc]
+address = "${containerdSocket}"
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "native"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "${image}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+use_internal_loopback = true
+bin_dirs = ["${dirname(plugin)}"]
+conf_dir = "${cniFolder(machine)}"
+`;
+
+/** Network namespaces that containerd has made on a machine. */
+export const podNamespaces = async (machine: Machine): Promise<string[]> =>
+  (await machine.must(['ls', '/run/netns'])).split('\n').filter((name) => name !== '');
