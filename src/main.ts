@@ -25,6 +25,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/status.ts')).statusCommand(),
   },
   {
+    name: 'connectivity',
+    summary: 'probe every pair of nodes and pods, and name what fails and why',
+    load: async () => (await import('./cli/connectivity.ts')).connectivityCommand(),
+  },
+  {
     name: 'replay',
     summary: 'run captures through the data path: what each packet is, what becomes of it, and why',
     load: async () => (await import('./cli/replay.ts')).replayCommand(),

@@ -1,5 +1,6 @@
 // The status as a person reads it. Pure.
 import type { PeerStatus, PortStatus, Status, TunnelStatus } from '../daemon/status.ts';
+import { table } from './table.ts';
 
 export function statusText(status: Status): string {
   const { counters } = status;
@@ -190,20 +191,3 @@ const nonZero = (counts: Readonly<Record<string, number>>) =>
   Object.entries(counts)
     .filter(([, count]) => count > 0)
     .map(([name, count]) => [name, `${count}`]);
-
-/** Columns as wide as their widest cell, two spaces before and between. */
-function table(rows: readonly string[][]): string {
-  const columns = Math.max(...rows.map(({ length }) => length));
-  const widths = Array.from({ length: columns }, (_, column) =>
-    Math.max(...rows.map((row) => (column < row.length - 1 ? (row[column]?.length ?? 0) : 0))),
-  );
-  return rows
-    .map(
-      (row) =>
-        `  ${row
-          .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
-}

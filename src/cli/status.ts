@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { daemonStatus } from '../daemon/client.ts';
 import { statusText } from './status-text.ts';
 
-const DEFAULT_SOCKET = '/run/overweft/overweft.sock';
+export const DEFAULT_SOCKET = '/run/overweft/overweft.sock';
 
 export function statusCommand(): Command {
   return new Command('status')

@@ -4,6 +4,7 @@
  *     PUT    /v1/ports/{namespace}/{pod}   {"netns": PATH, "interface": "eth0"} → returns when the pod is live
  *     DELETE /v1/ports/{namespace}/{pod}   repeatable
  *     POST   /v1/cni                       a call of the CNI plugin, see src/cni/service.ts
+ *     POST   /v1/connectivity              probes, see src/connectivity
  *     GET    /v1/status  /metrics  /livez  /readyz  /healthz
  */
 import { chmodSync, rmSync } from 'node:fs';
@@ -22,6 +23,7 @@ export interface ApiHandlers {
   attach(place: PortPlace): Promise<object>;
   detach(key: string): Promise<boolean>;
   cni(call: unknown): Promise<CniAnswer>;
+  connectivity(request: unknown): Promise<object>;
   status(): Promise<object>;
   metrics(): Promise<{ contentType: string; text: string }>;
   readonly health: Pick<Health, 'live' | 'ready' | 'healthy'>;
@@ -90,6 +92,9 @@ export class Api {
     const pathname = pathOf(request);
     if (request.method === 'GET' && pathname === '/v1/status')
       return { status: 200, json: await this.#handlers.status() };
+    if (request.method === 'POST' && pathname === '/v1/connectivity') {
+      return { status: 200, json: await this.#handlers.connectivity(parseJson(await readBody(request))) };
+    }
     if (request.method === 'POST' && pathname === '/v1/cni') {
       const { status, json, delegate } = await this.#handlers.cni(parseJson(await readBody(request)));
       return { status, json, headers: delegate === undefined ? {} : { 'overweft-delegate': delegate } };

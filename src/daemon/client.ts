@@ -30,10 +30,14 @@ export function callDaemon(socketPath: string, method: string, path: string, bod
  */
 export async function daemonStatus(socketPath: string): Promise<Status> {
   const { status, body } = await callDaemon(socketPath, 'GET', '/v1/status').catch((error) => {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' || code === 'ECONNREFUSED' ? 'no daemon listens there' : message;
-    throw new Error(`${socketPath}: ${reason}: name the socket of a running daemon with --socket`);
+    throw unreachable(socketPath, error);
   });
   if (status === 200) return JSON.parse(body) as Status;
   throw new Error(`${socketPath}: the daemon answers ${status}: ${body.trim()}`);
+}
+
+/** For the user: why a call did not reach a daemon. */
+export function unreachable(socketPath: string, { code, message }: NodeJS.ErrnoException): Error {
+  const reason = code === 'ENOENT' || code === 'ECONNREFUSED' ? 'no daemon listens there' : message;
+  return new Error(`${socketPath}: ${reason}: name the socket of a running daemon with --socket`);
 }

@@ -13,6 +13,7 @@ import { destination, type Logger, pino } from 'pino';
 import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
 import { AttachedPods, CniService } from '../cni/service.ts';
 import type { Config } from '../config/schema.ts';
+import { connectivity } from '../connectivity/connectivity.ts';
 import { CounterRows } from '../dataplane/counters.ts';
 import { createMemory, type Memory, type MemoryPlan, planMemory } from '../dataplane/memory.ts';
 import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
@@ -234,6 +235,8 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       },
       detach: (key) => ports.detach(key, controller),
       cni: (call) => cni.handle(call),
+      connectivity: (request) =>
+        connectivity(request, { config, controller, ports, objects: () => store.state.objects }),
       status,
       metrics: async () => metricsOf(await status()),
       health,

@@ -1,0 +1,42 @@
+// `overweft connectivity`: who reaches whom, from the nodes whose daemons are asked.
+import { Command } from 'commander';
+import type { Connectivity } from '../connectivity/connectivity.ts';
+import { callDaemon, unreachable } from '../daemon/client.ts';
+import { connectivityText } from './connectivity-text.ts';
+import { DEFAULT_SOCKET } from './status.ts';
+
+interface Flags {
+  readonly socket: readonly string[];
+  readonly from?: readonly string[];
+  readonly to?: readonly string[];
+  readonly all?: true;
+  readonly json?: true;
+}
+
+export function connectivityCommand(): Command {
+  return new Command('connectivity')
+    .description('probe every pair of nodes and pods from this node, with small packets and with the largest')
+    .option('--socket <paths...>', 'API sockets of the daemons that probe', [DEFAULT_SOCKET])
+    .option('--from <names...>', 'only from these: nodes by name, pods by NAMESPACE/POD')
+    .option('--to <names...>', 'only to these')
+    .option('--all', 'list the pairs that reach each other, too')
+    .option('--json', 'one JSON object a pair, a line each')
+    .action(async ({ socket, from, to, all, json }: Flags) => {
+      const answers = await Promise.all(socket.map((path) => ask(path, { from, to })));
+      const pairs = answers.flatMap((answer) => answer.pairs);
+      if (pairs.length === 0) throw new Error('there is nobody to probe: --from and --to name no pair');
+      const text = json
+        ? pairs.map((pair) => `${JSON.stringify(pair)}\n`)
+        : connectivityText(answers, all === true);
+      process.stdout.write(typeof text === 'string' ? text : text.join(''));
+      if (pairs.some(({ state }) => state === 'failed' || state === 'mtu')) process.exitCode = 1;
+    });
+}
+
+async function ask(socket: string, selection: object): Promise<Connectivity> {
+  const { status, body } = await callDaemon(socket, 'POST', '/v1/connectivity', selection).catch((error) => {
+    throw unreachable(socket, error);
+  });
+  if (status === 200) return JSON.parse(body) as Connectivity;
+  throw new Error(`${socket}: the daemon answers ${status}: ${body.trim()}`);
+}
