@@ -13,7 +13,7 @@ export interface Idle {
 
 /** The daemon's own timers come round in it: liveness probes are two seconds apart. */
 const windowMs = 2000;
-const windows = 4;
+const windows = 12;
 /** For what a start leaves to be done: compiled code, collected garbage. */
 const settleMs = 2000;
 

@@ -4,8 +4,8 @@
  *     eth0 (pod) ── pod0 ─ routes ─ ow-wgN (TUN) ─ UDP 51820 ─ under0
  */
 import { generateKeyPairSync } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { connect } from 'node:net';
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
 import { ipBatch } from '../../host/iproute.ts';
 import { netnsFile } from '../../host/netns.ts';
 import { LabError } from '../../lab/outcome.ts';
@@ -63,12 +63,7 @@ function keyPair(): { privateKey: string; publicKey: string } {
 /** https://www.wireguard.com/xplatform/#configuration-protocol; the folder is fixed in the program. */
 async function configure(device: string, lines: readonly string[]): Promise<void> {
   const path = `/var/run/wireguard/${device}.sock`;
-  const deadline = Date.now() + 5000;
-  while (!existsSync(path)) {
-    if (Date.now() > deadline) throw new LabError(`${path} does not appear`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  const socket = connect(path);
+  const socket = await answering(path, performance.now() + 5000);
   socket.write(`set=1\n${lines.join('\n')}\n\n`);
   socket.setTimeout(5000, () => socket.destroy(new Error(`${path} does not answer`)));
   let answer = '';
@@ -79,4 +74,18 @@ async function configure(device: string, lines: readonly string[]): Promise<void
   }
   if (!answer.includes('errno=0\n'))
     throw new LabError(`wireguard-go refuses its configuration: ${answer.trim()}`);
+}
+
+/** Connects to a socket as soon as somebody listens there: a file may be one that an earlier process has left. */
+async function answering(path: string, deadline: number): Promise<Socket> {
+  for (;;) {
+    const socket = connect(path);
+    try {
+      await once(socket, 'connect');
+      return socket;
+    } catch (error) {
+      if (performance.now() > deadline) throw new LabError(`nobody answers at ${path}`, { cause: error });
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
