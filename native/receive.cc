@@ -215,7 +215,9 @@ napi_value receiveDatagrams(napi_env env, napi_callback_info info) noexcept {
 
   Poller& poller = environment.poller;
   ReceiveBatch& batch = environment.receive;
+  max = std::min(max, batch.room);
   uint32_t datagrams = 0;
+  uint64_t bytes = 0;
   while (datagrams < max) {
     uint32_t index = poller.sockets.next(poller.socketCursor);
     if (index == abi::MAX_SOCKETS) break;
@@ -226,10 +228,15 @@ napi_value receiveDatagrams(napi_env env, napi_callback_info info) noexcept {
     for (uint32_t i = datagrams; i < datagrams + count; i++) {
       storeDatagram(rows + uint64_t{i} * abi::RX_DATAGRAM_SIZE, batch.messages[i], batch.sources[i], slot,
                     arenaOffset + i * stride + headroom);
+      bytes += batch.messages[i].msg_len;
     }
     datagrams += count;
     if (count < room) poller.sockets.remove(index);
     poller.socketCursor = index + 1;
+  }
+  if (bytes > 0) {
+    uint64_t room = kBurstBytes * datagrams / bytes;
+    batch.room = static_cast<uint32_t>(std::clamp<uint64_t>(room, kReceiveLeast, kReceiveBatch));
   }
   return hotResult(env, datagrams);
 }

@@ -127,20 +127,20 @@ export const WORKER_HEADERS_END: u32 = 0x3f0000;
 /** Frames read from TAPs, one after another, each behind FRAME_HEADROOM bytes. */
 export const WORKER_FRAME_ARENA: u32 = 0x400000;
 export const WORKER_FRAME_ARENA_END: u32 = 0x4c0000;
-/** Datagrams read from sockets, DATAGRAM_STRIDE apart. */
-export const WORKER_DATAGRAM_ARENA: u32 = 0x500000;
-export const WORKER_DATAGRAM_ARENA_END: u32 = 0x640000;
 /** Events of connections: EVENT_SIZE each. */
-export const WORKER_EVENTS: u32 = 0x640000;
+export const WORKER_EVENTS: u32 = 0x500000;
 /** Flows whose packets were denied: DENIAL_SIZE each. */
-export const WORKER_DENIALS: u32 = 0x700000;
+export const WORKER_DENIALS: u32 = 0x600000;
 /** u64 × MAX_DECISIONS: packets dropped under each policy decision. */
 export const WORKER_DECISION_COUNTERS: u32 = 0x800000;
+/** Datagrams read from sockets, DATAGRAM_STRIDE apart. */
+export const WORKER_DATAGRAM_ARENA: u32 = 0xa00000;
+export const WORKER_DATAGRAM_ARENA_END: u32 = 0xe20000;
 
 /** Most frames in a burst from TAPs. */
 export const MAX_RX_FRAMES: u32 = 128;
 /** Most messages in a burst from sockets; each can hold many datagrams. */
-export const MAX_RX_DATAGRAMS: u32 = 16;
+export const MAX_RX_DATAGRAMS: u32 = 64;
 /** Packets that go through the stages together. */
 export const MAX_VECTOR: u32 = 128;
 /** Most messages that one call of the data path can leave for transmission, pending ones counted in. */
