@@ -11,9 +11,10 @@
 namespace overweft {
 
 /// Most messages in one recvmmsg.
-constexpr uint32_t kReceiveBatch = 64;
+constexpr uint32_t kReceiveBatch = 128;
 
-/// Bytes of a burst from sockets, as long as messages stay as long as they were: more would not stay in a core's cache.
+/// Bytes of a burst from sockets, as long as messages stay as long as they were: more would not stay in a
+/// core's cache.
 constexpr uint64_t kBurstBytes = 1 << 20;
 /// Fewest messages that a burst makes room for, however long they are.
 constexpr uint32_t kReceiveLeast = 16;
@@ -26,7 +27,8 @@ struct ReceiveBatch {
   std::array<mmsghdr, kReceiveBatch> messages;
   std::array<iovec, kReceiveBatch> buffers;
   std::array<sockaddr_in6, kReceiveBatch> sources;
-  /// Messages of the next burst, by the length of the last one's: many packets, or few that are many joined ones.
+  /// Messages of the next burst, by the length of the last one's: many packets, or few that are many joined
+  /// ones.
   uint32_t room = kReceiveLeast;
   alignas(cmsghdr) std::array<std::array<uint8_t, kReceiveControl>, kReceiveBatch> control;
 };

@@ -79,7 +79,7 @@ export const OFFLOAD_COALESCE: u32 = 0x8;
 /** Start of worker 0. */
 export const WORKERS: u32 = 0x10000;
 /** Bytes from one worker's region to the next. */
-export const WORKER_STRIDE: u32 = 0x1000000;
+export const WORKER_STRIDE: u32 = 0x2000000;
 
 /** u32, atomic: the epoch under which the worker's current burst runs; 0 while it sleeps. */
 export const WORKER_EPOCH: u32 = 0x0;
@@ -135,12 +135,12 @@ export const WORKER_DENIALS: u32 = 0x600000;
 export const WORKER_DECISION_COUNTERS: u32 = 0x800000;
 /** Datagrams read from sockets, DATAGRAM_STRIDE apart. */
 export const WORKER_DATAGRAM_ARENA: u32 = 0xa00000;
-export const WORKER_DATAGRAM_ARENA_END: u32 = 0xe20000;
+export const WORKER_DATAGRAM_ARENA_END: u32 = 0x1220000;
 
 /** Most frames in a burst from TAPs. */
 export const MAX_RX_FRAMES: u32 = 128;
 /** Most messages in a burst from sockets; each can hold many datagrams. */
-export const MAX_RX_DATAGRAMS: u32 = 64;
+export const MAX_RX_DATAGRAMS: u32 = 128;
 /** Packets that go through the stages together. */
 export const MAX_VECTOR: u32 = 128;
 /** Most messages that one call of the data path can leave for transmission, pending ones counted in. */
