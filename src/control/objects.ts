@@ -183,5 +183,22 @@ export interface Objects {
   readonly slices: readonly EndpointSliceObject[];
 }
 
+/** Names under which Objects has the kinds. */
+export const objectFields = {
+  Node: 'nodes',
+  Namespace: 'namespaces',
+  Pod: 'pods',
+  NetworkPolicy: 'policies',
+  ClusterNetworkPolicy: 'clusterPolicies',
+  Service: 'services',
+  EndpointSlice: 'slices',
+} as const satisfies Record<Kind, keyof Objects>;
+
+/** Objects by kind. */
+export const countsOf = (objects: Objects | undefined): Record<string, number> =>
+  Object.fromEntries(
+    Object.entries(objectFields).map(([kind, field]) => [kind, objects?.[field].length ?? 0]),
+  );
+
 export const routerMacOf = ({ metadata }: NodeObject) => metadata.annotations?.[ROUTER_MAC];
 export const encapsulationOf = ({ metadata }: NodeObject) => metadata.annotations?.[ENCAPSULATION];

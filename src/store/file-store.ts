@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { changesBetween, noChanges, type ObjectChanges } from '../control/changes.ts';
 import { type FileReading, joinReadings, readManifest } from '../control/manifests.ts';
-import type { Objects } from '../control/objects.ts';
+import { countsOf, type Objects } from '../control/objects.ts';
 import { faultText, type Store, type StoreState } from './store.ts';
 
 /** Quiet time after a change before the directory is read: writers touch several files in a row. */
@@ -34,7 +34,15 @@ type Files = ReadonlyMap<string, KnownFile>;
  */
 export class FileStore implements Store {
   readonly #directory: string;
-  #state: StoreState = { objects: undefined, faults: [], ignored: {} };
+  #state: StoreState = {
+    objects: undefined,
+    faults: [],
+    ignored: {},
+    counts: {},
+    isCurrent: false,
+    since: Date.now(),
+    lastError: undefined,
+  };
   #watcher: FSWatcher | undefined;
   #settling: NodeJS.Timeout | undefined;
   #rescan: NodeJS.Timeout | undefined;
@@ -47,6 +55,10 @@ export class FileStore implements Store {
 
   constructor(directory: string) {
     this.#directory = directory;
+  }
+
+  get source(): string {
+    return this.#directory;
   }
 
   get state(): StoreState {
@@ -112,20 +124,29 @@ export class FileStore implements Store {
     const { objects, faults, ignored } = joinReadings(
       [...this.#files].map(([file, { reading }]) => [file, reading]),
     );
-    this.#apply({ objects: faults.length === 0 ? objects : this.#state.objects, faults, ignored });
+    const isGood = faults.length === 0;
+    const last = isGood ? objects : this.#state.objects;
+    this.#apply({ objects: last, faults, ignored }, isGood);
   }
 
   #unreadable(reason: string): void {
     this.#isRead = false;
     const fault = { source: this.#directory, object: '', field: '', message: `cannot be read: ${reason}` };
     if (isDeepStrictEqual(this.#state.faults, [fault])) return;
-    this.#apply({ ...this.#state, faults: [fault] });
+    const { objects, ignored } = this.#state;
+    const lastError = { message: `${this.#directory} ${fault.message}`, at: Date.now() };
+    this.#apply({ objects, ignored, faults: [fault] }, false, lastError);
   }
 
-  #apply(state: StoreState): void {
-    const before = this.#state.objects;
-    this.#state = state;
-    this.#changed(state.objects ? changesBetween(before, state.objects) : noChanges);
+  #apply(
+    read: Pick<StoreState, 'objects' | 'faults' | 'ignored'>,
+    isCurrent: boolean,
+    lastError = this.#state.lastError,
+  ): void {
+    const before = this.#state;
+    const since = isCurrent === before.isCurrent ? before.since : Date.now();
+    this.#state = { ...read, counts: countsOf(read.objects), isCurrent, since, lastError };
+    this.#changed(read.objects ? changesBetween(before.objects, read.objects) : noChanges);
   }
 }
 

@@ -2,7 +2,7 @@
 import type { ObjectChanges } from '../control/changes.ts';
 import type { Objects } from '../control/objects.ts';
 
-/** Something in the source that cannot be used; the last good state stays. */
+/** Something in the source that cannot be used; its message says what is in force instead. */
 export interface StoreFault {
   /** File, or resource of an API. */
   readonly source: string;
@@ -13,19 +13,33 @@ export interface StoreFault {
   readonly message: string;
 }
 
-export interface StoreState {
+/** How far what is known can be relied on to be what the source holds. */
+export interface SourceState {
+  /** It is, but for what is on its way. */
+  readonly isCurrent: boolean;
+  /** Since when it is so, or not; milliseconds since the epoch. */
+  readonly since: number;
+  /** The last time that the source could not be read or followed; it may be long over. */
+  readonly lastError: { readonly message: string; readonly at: number } | undefined;
+}
+
+export interface StoreState extends SourceState {
   /** Undefined until a first good state was seen. */
   readonly objects: Objects | undefined;
   readonly faults: readonly StoreFault[];
   /** Objects of kinds that are not understood, counted by kind. */
   readonly ignored: Readonly<Record<string, number>>;
+  /** Known objects, counted by kind. */
+  readonly counts: Readonly<Record<string, number>>;
 }
 
 export interface Store {
+  /** What it reads from, for people: a directory, servers. */
+  readonly source: string;
   /** What is known now. */
   readonly state: StoreState;
   /**
-   * Reads the source for the first time, then watches it.
+   * Begins to read the source, and then to watch it. One that cannot be reached is tried again.
    * @param changed called after each change of the state; of its objects these have changed, perhaps none
    */
   start(changed: (changes: ObjectChanges) => void): Promise<void>;
