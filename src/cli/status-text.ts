@@ -7,6 +7,7 @@ export function statusText(status: Status): string {
   const dropped = Object.entries(counters.dropped).sort(([, a], [, b]) => b - a);
   const sections: [title: string, rows: string[][]][] = [
     ['Node', nodeRows(status)],
+    ['Store', storeRows(status)],
     ['Faults', faultRows(status)],
     ['Peers', [peerHead, ...status.peers.flatMap(peerRows)]],
     ['Ports', [portHead, ...status.ports.map(portRow)]],
@@ -103,6 +104,17 @@ function outsideText({ enabled, exceptCIDRs, faults }: Status['masquerade']): st
   if (faults.length > 0) return 'out of reach for pods, see Faults';
   const exceptions = exceptCIDRs.length === 0 ? '' : `, but not to ${exceptCIDRs.join(' ')}`;
   return `under the node's address${exceptions}`;
+}
+
+function storeRows({ store }: Status): string[][] {
+  const { type, source, current, sinceSeconds, lastError, objects } = store;
+  const counts = nonZero(objects).map(([kind, count]) => `${kind} ${count}`);
+  return [
+    [type, source],
+    ['state', `${current ? 'followed' : 'not followed: what is known stays'}, for ${sinceSeconds} s`],
+    ...(lastError ? [['last error', `${lastError.message}, ${lastError.secondsAgo} s ago`]] : []),
+    ['objects', counts.join(', ') || 'none'],
+  ];
 }
 
 function faultRows({ fault, store, warnings, masquerade }: Status): string[][] {

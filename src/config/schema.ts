@@ -11,12 +11,45 @@ const offload = z.enum(['auto', 'off']).default('auto');
 const uniqueFamilies = (addresses: readonly { family: 4 | 6 }[]) =>
   new Set(addresses.map(({ family }) => family)).size === addresses.length;
 
+const urlField = z.url({ protocol: /^https?$/, error: 'must be a URL such as https://192.0.2.10:2379' });
+
+/** Files of PEM. */
+const clientTls = z
+  .strictObject({
+    /** Whose certificates servers must have; otherwise whom this host trusts. */
+    ca: pathField.optional(),
+    cert: pathField.optional(),
+    key: pathField.optional(),
+  })
+  .refine(
+    ({ cert, key }) => (cert === undefined) === (key === undefined),
+    'must have both cert and key, or none',
+  );
+
+const etcdStore = z
+  .strictObject({
+    type: z.literal('etcd'),
+    endpoints: z.array(urlField).min(1, 'must name at least one server'),
+    /** Before all keys. */
+    prefix: z
+      .string()
+      .regex(/^(\/[-\w.]+)+$/, 'must be a path such as /overweft')
+      .default('/overweft'),
+    tls: clientTls.prefault({}),
+    user: z.string().min(1).optional(),
+    passwordFile: pathField.optional(),
+    /** Seconds after which a daemon that has gone without a word no longer counts as alive. */
+    lease: seconds(5, 3600).default(30),
+  })
+  .refine(
+    ({ user, passwordFile }) => (user === undefined) === (passwordFile === undefined),
+    'must have both user and passwordFile, or none',
+  );
+
 const store = z.discriminatedUnion(
   'type',
-  [z.strictObject({ type: z.literal('file'), directory: pathField })],
-  {
-    error: 'must have type "file"',
-  },
+  [z.strictObject({ type: z.literal('file'), directory: pathField }), etcdStore],
+  { error: 'must have type "file" or "etcd"' },
 );
 
 const underlay = z.strictObject({
@@ -187,6 +220,8 @@ export const configSchema = z.strictObject({
 
 /** A validated configuration, defaults filled in. */
 export type Config = z.output<typeof configSchema>;
+export type StoreConfig = Config['store'];
+export type EtcdConfig = z.output<typeof etcdStore>;
 export type Encapsulation = z.output<typeof encapsulationField>;
 
 function defaultPrefixes(...texts: string[]) {

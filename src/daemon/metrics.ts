@@ -14,9 +14,16 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   );
   gauge('epoch', 'Epoch of the live tables.').set(status.epoch);
   gauge('snapshot_fault', '1 while the newest cluster state is not live.').set(status.fault === null ? 0 : 1);
-  gauge('store_faults', 'Objects that cannot be used; the last good state stays.').set(
-    status.store.faults.length,
+  const { store } = status;
+  gauge('store_faults', 'Faults of objects that cannot be used.').set(store.faults.length);
+  gauge('store_current', '1 while what is known is what the store holds, but for what is on its way.').set(
+    store.current ? 1 : 0,
   );
+  gauge('store_behind_seconds', 'How long the store has not been followed; 0 while it is.').set(
+    store.current ? 0 : store.sinceSeconds,
+  );
+  const known = gauge('store_objects', 'Known objects of the store.', ['kind']);
+  for (const [kind, count] of Object.entries(store.objects)) known.set({ kind }, count);
 
   const { counters } = status;
   gauge('received_total', 'Frames and datagrams received.').set(counters.received);

@@ -23,7 +23,7 @@ import { Ledger } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import { type Addon, loadAddon } from '../phy/addon.ts';
 import { RawSocket } from '../phy/raw.ts';
-import { FileStore } from '../store/file-store.ts';
+import { openStore } from '../store/open.ts';
 import { faultText } from '../store/store.ts';
 import { version } from '../version.ts';
 import { Api } from './api.ts';
@@ -138,7 +138,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   ports.restore();
   const nodePorts = new NodePorts(config, log);
   const masquerade = new Masquerade(config, log);
-  const store = new FileStore(config.store.directory);
+  const store = openStore(config.store);
   const ledger = new Ledger({
     path: join(runDirectory, 'attachments.json'),
     boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
@@ -222,7 +222,7 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
       flowLog,
       probeFault: probeFault(),
       controlCapabilities: addon.capabilities(),
-      store: () => store.state,
+      store,
       epoch: () => publisher.epoch,
       workers: () => pool.facts,
       workerCounters: () => pool.counters(),
@@ -248,9 +248,11 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   if (config.metrics) await api.listenMetrics(config.metrics);
   if (config.health) await api.listenHealth(config.health);
 
+  let known = new Set<string>();
   await store.start((changes) => {
-    for (const fault of store.state.faults)
-      log.error(`store: ${faultText(fault)}: the last good state stays`);
+    const faults = new Set(store.state.faults.map(faultText));
+    for (const fault of faults) if (!known.has(fault)) log.error(`store: ${fault}`);
+    known = faults;
     void controller.storeChanged(changes).then(() => outside.follow());
   });
   await cni.takeNotes(join(dirname(socket), 'cni-deleted'));

@@ -21,7 +21,7 @@ import type { Ledger, PoolUse } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
-import type { StoreState } from '../store/store.ts';
+import type { Store, StoreState } from '../store/store.ts';
 import type { Controller } from './controller.ts';
 import type { FlowLog } from './flow-log.ts';
 import type { Injection, InjectionState } from './injection.ts';
@@ -84,6 +84,20 @@ export interface PortStatus {
   readonly dropped: number;
 }
 
+export interface StoreStatus extends Pick<StoreState, 'faults' | 'ignored'> {
+  readonly type: Config['store']['type'];
+  /** A directory, servers. */
+  readonly source: string;
+  /** Whether what is known is what the source holds, but for what is on its way. */
+  readonly current: boolean;
+  /** How long it has been so, or not. */
+  readonly sinceSeconds: number;
+  /** The last time that the source could not be read or followed. */
+  readonly lastError: { readonly message: string; readonly secondsAgo: number } | null;
+  /** Known objects by kind. */
+  readonly objects: Readonly<Record<string, number>>;
+}
+
 export interface Status {
   readonly version: string;
   readonly node: string;
@@ -92,7 +106,7 @@ export interface Status {
   readonly epoch: number;
   /** Why the newest snapshot is not live; null when it is. */
   readonly fault: string | null;
-  readonly store: Pick<StoreState, 'faults' | 'ignored'>;
+  readonly store: StoreStatus;
   readonly warnings: readonly string[];
   readonly peers: readonly PeerStatus[];
   readonly ports: readonly PortStatus[];
@@ -142,7 +156,7 @@ export interface StatusParts {
   readonly flowLog: FlowLog | undefined;
   readonly probeFault: string | undefined;
   readonly controlCapabilities: bigint;
-  readonly store: () => StoreState;
+  readonly store: Store;
   readonly epoch: () => number;
   readonly workers: () => readonly WorkerFacts[];
   readonly workerCounters: () => Promise<readonly WorkerCounters[]>;
@@ -151,7 +165,6 @@ export interface StatusParts {
 export async function statusOf(parts: StatusParts): Promise<Status> {
   const { controller, config } = parts;
   const counters = statisticsOf(await parts.workerCounters());
-  const { faults, ignored } = parts.store();
   return {
     version: parts.version,
     node: config.node,
@@ -159,7 +172,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     uptimeSeconds: Math.floor(process.uptime()),
     epoch: parts.epoch(),
     fault: controller.fault ?? null,
-    store: { faults, ignored },
+    store: storeStatus(parts),
     warnings: controller.live?.desired.warnings ?? [],
     peers: peers(parts),
     ports: ports(parts),
@@ -182,6 +195,21 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
       control: hex(parts.controlCapabilities),
       workers: parts.workers().map(({ capabilities }) => hex(capabilities)),
     },
+  };
+}
+
+function storeStatus({ config, store: { source, state } }: StatusParts): StoreStatus {
+  const { faults, ignored, counts, isCurrent, since, lastError } = state;
+  const secondsSince = (time: number) => Math.max(0, Math.round((Date.now() - time) / 1000));
+  return {
+    type: config.store.type,
+    source,
+    current: isCurrent,
+    sinceSeconds: secondsSince(since),
+    lastError: lastError ? { message: lastError.message, secondsAgo: secondsSince(lastError.at) } : null,
+    objects: counts,
+    faults,
+    ignored,
   };
 }
 

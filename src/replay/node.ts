@@ -83,10 +83,17 @@ export async function loadNode(
   module?: WebAssembly.Module,
 ): Promise<ReplayNode> {
   const config = { ...loadConfig(configFile), workers: 1 };
-  const objects = await readObjects(directory ?? config.store.directory);
+  const objects = await readObjects(directory ?? ownDirectory(config));
   const desired = desiredOf(clusterOf(objects), config);
   const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));
   return startNode(config, desired, { mtu, module });
+}
+
+function ownDirectory({ store }: Config): string {
+  if (store.type === 'file') return store.directory;
+  throw new Error(
+    `the store of the configuration is ${store.type}: name a directory of manifests with --manifests`,
+  );
 }
 
 interface StartOptions {

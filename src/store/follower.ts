@@ -44,7 +44,6 @@ export class Gone extends Error {
   override readonly name = 'Gone';
 }
 
-
 export class Follower {
   readonly #collection: Collection;
   readonly #part: Part;

@@ -10,9 +10,9 @@
  * for one that denies everything. Pure.
  */
 import type { Issue } from '../config/issues.ts';
-import { closedPolicy } from '../control/closed-policy.ts';
 import { namespacedKey, type ObjectChanges } from '../control/changes.ts';
-import { type Kind, objectFields, type Objects } from '../control/objects.ts';
+import { closedPolicy } from '../control/closed-policy.ts';
+import { type Kind, type Objects, objectFields } from '../control/objects.ts';
 import { type AnyObject, nameOf, type RawObject, readObject } from '../control/read-object.ts';
 import type { StoreFault } from './store.ts';
 
@@ -55,7 +55,9 @@ const keyOf = (object: AnyObject) =>
 export class Mirror {
   readonly #objects = emptyMaps<AnyObject>();
   #changed = emptyMaps<AnyObject | undefined>();
-  #isChanged = false;
+  /** The first time that all is listed is a change, even where there is nothing. */
+  #isChanged = true;
+  #isTold = false;
   readonly #faults = new Map<string, readonly StoreFault[]>();
   #snapshot: Objects | undefined;
   readonly #parts: Part[] = [];
@@ -75,9 +77,9 @@ export class Mirror {
     return part;
   }
 
-  /** Undefined until each part has been listed once. */
+  /** What `takeChanges` has told of; undefined until it has for the first time. */
   get objects(): Objects | undefined {
-    if (!this.#parts.every(({ isListed }) => isListed)) return undefined;
+    if (!this.#isTold) return undefined;
     // The kind of each object fixes the list that it is in, which TypeScript does not see.
     this.#snapshot ??= Object.fromEntries(
       Object.entries(this.#objects).map(([field, map]) => [field, [...map.values()]]),
@@ -100,24 +102,24 @@ export class Mirror {
   takeChanges(): ObjectChanges | undefined {
     if (!this.#isChanged || !this.#parts.every(({ isListed }) => isListed)) return undefined;
     const changes = this.#changed;
+    for (const [field, changed] of Object.entries(changes)) {
+      const objects = this.#objects[field as keyof Objects];
+      for (const [key, object] of changed) {
+        if (object) objects.set(key, object);
+        else objects.delete(key);
+      }
+    }
     this.#changed = emptyMaps();
     this.#isChanged = false;
+    this.#isTold = true;
+    this.#snapshot = undefined;
     return changes as unknown as ObjectChanges;
   }
 
   #set(before: AnyObject | undefined, after: AnyObject | undefined): void {
     this.#isChanged = true;
-    this.#snapshot = undefined;
-    if (before) {
-      const field = objectFields[before.kind];
-      this.#objects[field].delete(keyOf(before));
-      this.#changed[field].set(keyOf(before), undefined);
-    }
-    if (after) {
-      const field = objectFields[after.kind];
-      this.#objects[field].set(keyOf(after), after);
-      this.#changed[field].set(keyOf(after), after);
-    }
+    if (before) this.#changed[objectFields[before.kind]].set(keyOf(before), undefined);
+    if (after) this.#changed[objectFields[after.kind]].set(keyOf(after), after);
   }
 }
 
@@ -207,8 +209,13 @@ function readGood({ raw, identity, fault }: Item): [AnyObject | undefined, reado
 }
 
 /** An object under another one's name would be both, or neither. */
-function misplaced({ metadata }: AnyObject, { name, namespace = metadata.namespace }: Item['identity']): Issue[] {
+function misplaced(
+  { metadata }: AnyObject,
+  { name, namespace = metadata.namespace }: Item['identity'],
+): Issue[] {
   const wrong = (field: 'name' | 'namespace', right: string) =>
-    metadata[field] === right ? [] : [{ path: `metadata.${field}`, message: `must be ${right}, as its place says` }];
+    metadata[field] === right
+      ? []
+      : [{ path: `metadata.${field}`, message: `must be ${right}, as its place says` }];
   return [...wrong('name', name), ...wrong('namespace', namespace)];
 }

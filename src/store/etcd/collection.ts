@@ -68,8 +68,7 @@ export function etcdObjects(client: EtcdClient, prefix: string): Collection {
         }
         for (const event of answer.events) {
           if (event.key.startsWith(leases)) continue;
-          if (event.type === 'delete')
-            yield { type: 'remove', source: event.key, revision: event.revision };
+          if (event.type === 'delete') yield { type: 'remove', source: event.key, revision: event.revision };
           else yield { type: 'put', item: itemOf(event, from), revision: event.revision };
         }
         yield { type: 'progress', revision: answer.revision };
@@ -94,7 +93,8 @@ function itemOf({ key, value, revision: version }: KeyValue, from: string): Item
     raw: { kind },
     fault: { path, message },
   });
-  if (!place) return bad('', `${plural} is no kind of objects: must be one of ${Object.keys(places).join(', ')}`);
+  if (!place)
+    return bad('', `${plural} is no kind of objects: must be one of ${Object.keys(places).join(', ')}`);
   if (names.length !== (place.isNamespaced ? 2 : 1) || names.includes(''))
     return bad('', `must be at ${from}${plural}/${place.isNamespaced ? 'NAMESPACE/' : ''}NAME`);
   const raw = parse(value);
