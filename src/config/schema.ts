@@ -38,8 +38,6 @@ const etcdStore = z
     tls: clientTls.prefault({}),
     user: z.string().min(1).optional(),
     passwordFile: pathField.optional(),
-    /** Seconds after which a daemon that has gone without a word no longer counts as alive. */
-    lease: seconds(5, 3600).default(30),
   })
   .refine(
     ({ user, passwordFile }) => (user === undefined) === (passwordFile === undefined),

@@ -84,7 +84,7 @@ export interface PortStatus {
   readonly dropped: number;
 }
 
-export interface StoreStatus extends Pick<StoreState, 'faults' | 'ignored'> {
+interface StoreStatus extends Pick<StoreState, 'faults' | 'ignored'> {
   readonly type: Config['store']['type'];
   /** A directory, servers. */
   readonly source: string;

@@ -51,12 +51,12 @@ export async function startServer(
   return server;
 }
 
-/** @param flags further ones, for TLS */
-export async function etcd(): Promise<Etcd> {
-  const program = `${await goTools('etcd')}/etcd`;
+/** @param address of this machine on which it listens */
+export async function etcd(address = '127.0.0.1'): Promise<Etcd> {
+  const { etcd: program } = await goTools('etcd');
   const directory = mkdtempSync(`${tmpdir()}/overweft-etcd-`);
   const [client = 0, peer = 0] = await freePorts(2);
-  const endpoint = `http://127.0.0.1:${client}`;
+  const endpoint = `http://${address}:${client}`;
   let server: ChildProcess | undefined;
   const kill = async () => {
     if (!server || server.exitCode !== null || server.signalCode !== null) return;

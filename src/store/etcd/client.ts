@@ -25,7 +25,7 @@ export type WatchAnswer =
   | { readonly type: 'created'; readonly revision: string }
   | { readonly type: 'compacted' };
 
-export type WatchEvent =
+type WatchEvent =
   | ({ readonly type: 'put' } & KeyValue)
   | { readonly type: 'delete'; readonly key: string; readonly revision: string };
 

@@ -30,8 +30,7 @@ const places: Readonly<Record<string, { readonly kind: Kind; readonly isNamespac
   endpointslices: { kind: 'EndpointSlice', isNamespaced: true },
 };
 
-export const nodeKey = (prefix: string, name: string) => `${prefix}/nodes/${name}`;
-export const leaseKey = (prefix: string, name: string) => `${prefix}/leases/${name}`;
+const leaseKey = (prefix: string, name: string) => `${prefix}/leases/${name}`;
 
 /** All below a prefix such as `/overweft`, which are watched as one: what was written together comes together. */
 export function etcdObjects(client: EtcdClient, prefix: string): Collection {

@@ -1,0 +1,111 @@
+// Nodes that take the cluster's state from etcd, and lose it.
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import { daemonStatus } from '../../src/daemon/client.ts';
+import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
+import { type Etcd, etcd } from '../support/etcd.ts';
+import { type Lab, labLogs, labUp, restart } from '../support/lab.ts';
+import { describeWith, root, tun } from '../support/requires.ts';
+import { must, run } from '../support/run.ts';
+
+/** Where servers listen for the lab's nodes. */
+const address = '192.0.2.250';
+
+/** An interface of this machine on the lab's underlay; it goes with the lab. */
+async function joinUnderlay(): Promise<void> {
+  await run('ip', ['link', 'delete', 'ow-stores']);
+  await must('ip', [
+    'link',
+    'add',
+    'ow-stores',
+    'type',
+    'veth',
+    'peer',
+    'name',
+    'stores',
+    'netns',
+    'ow-underlay',
+  ]);
+  const bridges = JSON.parse(
+    await must('ip', ['-n', 'ow-underlay', '-json', 'link', 'show', 'type', 'bridge']),
+  );
+  await must('ip', ['-n', 'ow-underlay', 'link', 'set', 'stores', 'master', bridges[0].ifname, 'up']);
+  await must('ip', ['address', 'add', `${address}/24`, 'dev', 'ow-stores']);
+  await must('ip', ['link', 'set', 'ow-stores', 'up']);
+}
+
+const denyAll = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'NetworkPolicy',
+  metadata: { name: 'deny', namespace: 'default' },
+  spec: { podSelector: { matchLabels: { app: 'pod-2' } }, policyTypes: ['Ingress'] },
+};
+
+describeWith([root, tun], 'cluster state in etcd', () => {
+  let lab: Lab;
+  let server: Etcd;
+  let client: Traffic;
+  const pod2 = '10.244.2.3';
+
+  beforeAll(async () => {
+    lab = await labUp();
+    await joinUnderlay();
+    server = await etcd(address);
+    for (const file of readdirSync(lab.manifests)) {
+      const object = parse(readFileSync(`${lab.manifests}/${file}`, 'utf8'));
+      const { namespace, name } = object.metadata;
+      const plural = `${object.kind.toLowerCase()}s`;
+      await server.put(['/overweft', plural, namespace, name].filter(Boolean).join('/'), object);
+    }
+    for (const node of lab.nodes) {
+      await restart(node, (config) => ({ ...config, store: { type: 'etcd', endpoints: [server.endpoint] } }));
+    }
+    client = trafficIn('ow-pod1');
+  }, 1_200_000);
+  afterAll(async () => {
+    await client?.[Symbol.asyncDispose]();
+    await lab?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+    await run('ip', ['link', 'delete', 'ow-stores']);
+  });
+
+  const store = async (index: number) => (await daemonStatus(lab.nodes[index]?.socket ?? '')).store;
+  const reaches = async () => (await ping('ow-pod1', pod2)) !== null;
+
+  it('lets pods talk', async () => {
+    await expect.poll(reaches).toBe(true);
+    expect(await store(0), labLogs(lab)).toMatchObject({
+      type: 'etcd',
+      current: true,
+      objects: { Node: 2, Pod: 2, Namespace: 1 },
+      faults: [],
+    });
+  });
+
+  it('applies a policy that comes, and forgets one that goes', async () => {
+    await server.put('/overweft/networkpolicies/default/deny', denyAll);
+    await expect.poll(reaches).toBe(false);
+    await server.remove('/overweft/networkpolicies/default/deny');
+    await expect.poll(reaches).toBe(true);
+  });
+
+  it('works on what it knows while etcd is away, says so, and follows it again', async () => {
+    await using echo = trafficIn('ow-pod2');
+    await echo.listen({ port: 5002, mode: 'echo' });
+    const { connection } = await client.open({ address: pod2, port: 5002 });
+    expect((await client.beat({ connection, timeoutMs: 10_000 })).answered).toBe(true);
+    await server.kill();
+    for (const index of [0, 1]) await expect.poll(async () => (await store(index)).current).toBe(false);
+    expect((await store(0)).lastError?.message).toMatch(/^etcd \/overweft: /);
+    expect((await store(0)).objects).toMatchObject({ Pod: 2 });
+    expect((await client.beat({ connection, timeoutMs: 10_000 })).answered).toBe(true);
+    expect(await reaches()).toBe(true);
+    await server.start();
+    await server.put('/overweft/networkpolicies/default/deny', denyAll);
+    await expect.poll(reaches, { timeout: 60_000 }).toBe(false);
+    for (const index of [0, 1]) await expect.poll(async () => (await store(index)).current).toBe(true);
+    await server.remove('/overweft/networkpolicies/default/deny');
+    await expect.poll(reaches).toBe(true);
+  });
+});
