@@ -30,6 +30,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/connectivity.ts')).connectivityCommand(),
   },
   {
+    name: 'cni',
+    summary: 'install the CNI plugin on this host, and remove it',
+    load: async () => (await import('./cli/cni.ts')).cniCommand(),
+  },
+  {
     name: 'replay',
     summary: 'run captures through the data path: what each packet is, what becomes of it, and why',
     load: async () => (await import('./cli/replay.ts')).replayCommand(),

@@ -155,6 +155,8 @@ const cni = z.strictObject({
   unknownPods: z.enum(['refuse', 'admit']).default('refuse'),
   /** Seconds for which a released address is not handed out again. */
   quarantine: seconds(0, 86_400).default(30),
+  /** Where runtimes look for network configurations: the daemon writes its own there when it is ready. */
+  confDirectory: pathField.optional(),
 });
 
 const polling = z.strictObject({

@@ -11,6 +11,7 @@ import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { destination, type Logger, pino } from 'pino';
 import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
+import { installConfiguration } from '../cni/install.ts';
 import { AttachedPods, CniService } from '../cni/service.ts';
 import type { Config } from '../config/schema.ts';
 import { connectivity } from '../connectivity/connectivity.ts';
@@ -272,7 +273,20 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
   async function whenReady(): Promise<void> {
     const { error } = health.ready();
     if (error !== undefined) manager.waiting(error);
-    if (await controller.waitFor(() => controller.live)) manager.ready();
+    if (!(await controller.waitFor(() => controller.live))) return;
+    installCni();
+    manager.ready();
+  }
+
+  function installCni(): void {
+    const { confDirectory } = config.cni;
+    if (confDirectory === undefined) return;
+    try {
+      if (installConfiguration(confDirectory, socket))
+        log.info({ confDirectory }, 'the network configuration is installed');
+    } catch (error) {
+      log.error({ err: error, confDirectory }, 'the network configuration cannot be written');
+    }
   }
 
   async function sweep(): Promise<void> {

@@ -1,6 +1,6 @@
 // A service manager's end of sd_notify(3): Node.js cannot bind a Unix datagram socket, Python can.
 import { spawn } from 'node:child_process';
-import { expect } from 'vitest';
+import { expect, vi } from 'vitest';
 
 const receiver = `
 import json, socket, sys
@@ -24,7 +24,7 @@ export async function notified(socket: string): Promise<Notified> {
     printed += chunk;
   });
   const lines = () => printed.split('\n').slice(0, -1);
-  await expect.poll(lines).toHaveLength(1);
+  await vi.waitFor(() => expect(lines()).toHaveLength(1), { timeout: 20_000 });
   return {
     heard: () =>
       lines()
