@@ -48,8 +48,8 @@ describeWith([root], 'overweft capture', () => {
     try {
       expect(await ping(name, '127.0.0.1')).not.toBeNull();
       expect(await ping(name, '::1')).not.toBeNull();
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      if (!isEndless) expect(child.exitCode, stderr).not.toBeNull();
+      if (isEndless) await new Promise((resolve) => setTimeout(resolve, 500));
+      else await expect.poll(() => child.exitCode, { message: stderr }).not.toBeNull();
     } finally {
       child.kill('SIGINT');
     }

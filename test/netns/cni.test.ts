@@ -169,13 +169,12 @@ describeWith([root, tun], 'CNI', () => {
         await pod('owcni-a');
         await pod('owcni-b');
         const locked = container('owcni-a', 'IgnoreUnknown=1;K8S_POD_NAMESPACE=locked;K8S_POD_NAME=web');
-        // The policy is read within a moment of its writing.
-        await new Promise((resolve) => setTimeout(resolve, 500));
         expect((await callPlugin('ADD', config(), locked)).status).toBe(0);
         await add('owcni-b');
         const target = lab.pods[1]?.ips[0] ?? '';
         expect(await reaches('owcni-b', target)).toBe(true);
-        expect(await reaches('owcni-a', target)).toBe(false);
+        // The policy is read within a moment of its writing.
+        await expect.poll(() => reaches('owcni-a', target)).toBe(false);
         const { ports } = await daemonStatus(socket);
         expect(ports.find(({ name }) => name === 'locked/web')?.isolated).toEqual(['egress']);
       } finally {
