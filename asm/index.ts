@@ -4,6 +4,7 @@ export { egress } from './path/egress';
 export { ingress } from './path/ingress';
 export { flowsCount, flowsOpen } from './table/flow';
 export { policyCell } from './table/policy';
+export { frontendFind, frontendPut, frontendRemove, frontendsAlloc, slotOf } from './table/service';
 export {
   cidrFind,
   endpointFind,

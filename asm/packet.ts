@@ -12,6 +12,7 @@ import {
   PACKET_FRAGMENT_ID,
   PACKET_FRAGMENT_OFFSET,
   PACKET_FROM,
+  PACKET_FRONT,
   PACKET_GSO_SIZE,
   PACKET_GSO_TYPE,
   PACKET_HASH,
@@ -186,6 +187,12 @@ export class Packet {
   }
   @inline setFlow(flow: usize): void {
     store<u32>(changetype<usize>(this), <u32>flow, PACKET_FLOW);
+  }
+  @inline front(): usize {
+    return <usize>load<u32>(changetype<usize>(this), PACKET_FRONT);
+  }
+  @inline setFront(front: usize): void {
+    store<u32>(changetype<usize>(this), <u32>front, PACKET_FRONT);
   }
   @inline direction(): u32 {
     return <u32>load<u8>(changetype<usize>(this), PACKET_DIRECTION);

@@ -128,4 +128,14 @@ export enum Verdict {
   CaptureTruncated,
   /** A link type, or a packet on it, that carries no IP and no Ethernet. */
   LinkType,
+
+  // ---- Services ----
+  /** No node has an endpoint that could answer; the client is told. */
+  ServiceNoEndpoint,
+  /** The traffic policy is Local, and only other nodes have endpoints. */
+  ServiceNoLocalEndpoint,
+  /** A cluster IP, but not a port of its Service; the client is told. */
+  ServiceNoSuchPort,
+  /** No source port is left that the node could put in place of the client's. */
+  ServiceNoSourcePort,
 }

@@ -7,9 +7,16 @@
  *           │ tags: 8 × u32 a bucket               │  0: free, FLOW_TAG_BUSY: being written
  *           ├──────────────────────────────────────┤
  *           │ entries: 8 × FLOW_SIZE a bucket      │  same order
+ *           ├──────────────────────────────────────┤
+ *           │ translations: 8 × TRANSLATION_SIZE   │  same order
  *           └──────────────────────────────────────┘
  *
- * One entry a connection, found from either direction: the hash is symmetrical.
+ * One entry a connection, found from either direction: the hash is symmetrical. A connection to a Service has two, each
+ * of which finds the other: the flow, between the ends that the packets have once they are translated, and its front,
+ * between the ends that the client knows. Only the flow is judged, counted and moved on.
+ *
+ *     client ──► frontend address    front ──translation──► flow    client ──► backend
+ *                                          ◄──translation──
  */
 
 /** u32: "OWFL". */
@@ -17,7 +24,7 @@ export const FLOWS_MAGIC: u32 = 0;
 export const FLOWS_MAGIC_VALUE: u32 = 0x4c46574f;
 /** u32: version of this layout. */
 export const FLOWS_VERSION: u32 = 4;
-export const FLOWS_VERSION_VALUE: u32 = 2;
+export const FLOWS_VERSION_VALUE: u32 = 3;
 /** u32: bytes of the region. */
 export const FLOWS_SIZE: u32 = 8;
 /** u32: epoch of the tables last published over it. */
@@ -111,6 +118,11 @@ export const FLOW_FLAG_PICKED_UP: u32 = 0x2;
 /** The flow log has been told of its end. */
 export const FLOW_FLAG_TOLD: u32 = 0x4;
 
+/** Not a connection but what its client sees of one: TRANSLATION names the flow. */
+export const FLOW_FLAG_FRONT: u32 = 0x8;
+/** TRANSLATION tells the ends that the client sees. */
+export const FLOW_FLAG_TRANSLATED: u32 = 0x10;
+
 /** What was sent is known. */
 export const FLOW_MARK_SPOKEN: u32 = 0x1;
 /** Its SYN offered window scaling. */
@@ -122,6 +134,27 @@ export const FLOW_MARK_FIN: u32 = 0x4;
 export const DIRECTION_FORWARD: u32 = 0;
 /** From the responder. */
 export const DIRECTION_REVERSE: u32 = 1;
+
+// ---- translation: the other ends of a connection, in the direction from its originator ---------
+//
+//      0        16            32      34      36     40        44        48     64
+//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ service ┼ checked ┼ hint ┤ (zero) …
+//
+export const TRANSLATION_SIZE: u32 = 64;
+/** 16 bytes. */
+export const TRANSLATION_SOURCE: u32 = 0;
+/** 16 bytes. */
+export const TRANSLATION_DESTINATION: u32 = 16;
+/** u32: both ports as PACKET_SPORT has them. */
+export const TRANSLATION_PORTS: u32 = 32;
+/** u32: entry that has these ends, from the region's start; it may have gone. */
+export const TRANSLATION_TWIN: u32 = 36;
+/** u32: FRONTEND_SERVICE that the client knocked at. */
+export const TRANSLATION_SERVICE: u32 = 40;
+/** u32: epoch under which the backend was last found to serve; of fronts. */
+export const TRANSLATION_CHECKED: u32 = 44;
+/** u32: place of the backend in its pool then; of fronts. */
+export const TRANSLATION_HINT: u32 = 48;
 
 /** Clients' ports begin here: ip_local_port_range of Linux, and all others begin higher. */
 export const FIRST_CLIENT_PORT: u32 = 32_768;

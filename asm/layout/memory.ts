@@ -108,6 +108,8 @@ export const WORKER_RX_FRAMES: u32 = 0x120000;
 export const WORKER_RX_DATAGRAMS: u32 = 0x121000;
 /** Parsed packets of a vector: PACKET_SIZE each. */
 export const WORKER_PACKETS: u32 = 0x124000;
+/** What translated packets were before: rows of TRANSLATION_SIZE in the order of WORKER_PACKETS and its scratch row. */
+export const WORKER_TRANSLATIONS: u32 = 0x12a000;
 /** Transmit messages as the addon takes them: TX_MESSAGE_SIZE each. */
 export const WORKER_TX_MESSAGES: u32 = 0x130000;
 /** Gather list as the addon takes it: IOV_SIZE each. */

@@ -81,6 +81,8 @@ export const PACKET_GSO_TYPE: u32 = 113;
 export const PACKET_DIRECTION: u32 = 114;
 /** u16: offset of the next-header byte that names PROTOCOL, relative to DATA. */
 export const PACKET_NEXT_HEADER: u32 = 116;
+/** u32: of PACKET_IS_FOR_SERVICE: offset of the front's entry, 0: there is none yet. */
+export const PACKET_FRONT: u32 = 120;
 
 /** Has an Ethernet header. */
 export const PACKET_IS_ETHERNET: u32 = 0x1;
@@ -104,6 +106,11 @@ export const PACKET_FROM_NODE: u32 = 0x200;
 export const PACKET_HAS_OPTIONS: u32 = 0x400;
 /** Judged for itself, not as a packet of the connection in FLOW, which it may start anew. */
 export const PACKET_IS_ALONE: u32 = 0x800;
+
+/** Its bytes are others than were received: those stand in WORKER_TRANSLATIONS. */
+export const PACKET_IS_TRANSLATED: u32 = 0x1000;
+/** Goes to a Service: the connection that it opens needs a front. */
+export const PACKET_IS_FOR_SERVICE: u32 = 0x2000;
 
 /** Bytes from WORKER_PACKETS to a row beyond the vector, for a packet quoted by another: MAX_VECTOR rows on. */
 export const PACKET_SCRATCH: u32 = 0x4000;

@@ -7,6 +7,7 @@
  *          │ endpoints, peers              │  open-addressed hashes, half full at most
  *          │ tunnels, ports                │  plain arrays
  *          │ routes, CIDR classes          │  tries (asm/layout/trie.ts), appended by tablesAlloc
+ *          │ frontends, pools              │  Services (asm/layout/services.ts)
  *          │ policy sets, maps, rows       │  appended as well
  *          └───────────────────────────────┘
  *
@@ -51,6 +52,8 @@ export const TABLES_GATEWAY6: u32 = 112;
 export const TABLES_NODE4: u32 = 128;
 /** 16 bytes: the same over IPv6. */
 export const TABLES_NODE6: u32 = 144;
+/** Hash of frontends (asm/layout/services.ts): HASH_BASE, HASH_MASK, HASH_COUNT. */
+export const TABLES_FRONTENDS: u32 = 160;
 export const TABLES_HEADER_SIZE: u32 = 1024;
 
 // ---- hash: rows by address, in open addressing ----------------------------------------------

@@ -30,10 +30,12 @@ import {
   ICMP_FRAGMENTATION_NEEDED,
   ICMP_HOST_UNREACHABLE,
   ICMP_LEN,
+  ICMP_PORT_UNREACHABLE,
   ICMP_TIME_EXCEEDED,
   ICMP_UNREACHABLE,
   ICMPV6_ADDRESS_UNREACHABLE,
   ICMPV6_PARAMETER_PROBLEM,
+  ICMPV6_PORT_UNREACHABLE,
   ICMPV6_TIME_EXCEEDED,
   ICMPV6_TOO_BIG,
   ICMPV6_UNREACHABLE,
@@ -47,6 +49,7 @@ import { area, headersAlloc, now } from '../worker';
 import { coalesceClose } from './coalesce';
 import { ENCAP_HEADROOM, encap } from './encap';
 import { etherWrite } from './ether';
+import { untranslate } from './translate';
 
 /** Bytes of an IPv4 error with its quote (RFC 1812 §4.3.2.3). */
 const MAX_ERROR4: u32 = 576;
@@ -75,6 +78,7 @@ export function icmpError(packet: Packet): void {
   let type: u32;
   let code: u32 = 0;
   let rest: u32 = 0;
+  let isFromDestination: bool = false;
   if (verdict === Verdict.TtlExpired) {
     type = isV4 ? ICMP_TIME_EXCEEDED : ICMPV6_TIME_EXCEEDED;
   } else if (verdict === Verdict.MtuExceeded) {
@@ -94,18 +98,32 @@ export function icmpError(packet: Packet): void {
       : verdict === Verdict.NoEndpoint
         ? ICMPV6_ADDRESS_UNREACHABLE
         : 0;
+  } else if (verdict === Verdict.ServiceNoEndpoint || verdict === Verdict.ServiceNoSuchPort) {
+    // As a host says it that has the address and nothing at the port.
+    type = isV4 ? ICMP_UNREACHABLE : ICMPV6_UNREACHABLE;
+    code = isV4 ? ICMP_PORT_UNREACHABLE : ICMPV6_PORT_UNREACHABLE;
+    isFromDestination = true;
   } else {
     return;
   }
   if (packet.has(PACKET_IS_ICMP_ERROR | PACKET_IS_LATER_FRAGMENT)) return;
-  if (!takeToken() || !transmitFits(1, 1) || !build(packet, type, code, rest)) {
+  untranslate(packet);
+  const from = isFromDestination ? packet.destination() : routerOf(isV4);
+  if (!takeToken() || !transmitFits(1, 1) || !build(packet, from, type, code, rest)) {
     countStat(STAT_GENERATED_SUPPRESSED, 1);
     return;
   }
   countStat(STAT_GENERATED, 1);
 }
 
-function build(packet: Packet, type: u32, code: u32, rest: u32): bool {
+/** This node in the pod network, the gateway that pods know where it has no address there. */
+function routerOf(isV4: bool): usize {
+  const own = area + (isV4 ? TABLES_NODE4 : TABLES_NODE6);
+  return isUnspecified(own) ? area + (isV4 ? TABLES_GATEWAY4 : TABLES_GATEWAY6) : own;
+}
+
+/** `from` is the error's source. */
+function build(packet: Packet, from: usize, type: u32, code: u32, rest: u32): bool {
   const isV4 = packet.version() === 4;
   const header: u32 = isV4 ? IPV4_LEN : IPV6_LEN;
   const quote = min(packet.ipLength(), (isV4 ? MAX_ERROR4 : IPV6_MIN_MTU) - header - ICMP_LEN);
@@ -124,8 +142,7 @@ function build(packet: Packet, type: u32, code: u32, rest: u32): bool {
     store<u32>(ip, 0, 4);
     store<u8>(ip, <u8>HOPS, 8);
     store<u8>(ip, <u8>PROTOCOL_ICMP, 9);
-    const own = area + (isUnspecified(area + TABLES_NODE4) ? TABLES_GATEWAY4 : TABLES_NODE4);
-    store<u32>(ip, load<u32>(own, 12), 12);
+    store<u32>(ip, load<u32>(from, 12), 12);
     store<u32>(ip, load<u32>(packet.source(), 12), 16);
     Ipv4.at(ip).completeChecksum();
     Icmp.at(icmp).setChecksum(complement(sum(icmp, body)));
@@ -134,10 +151,7 @@ function build(packet: Packet, type: u32, code: u32, rest: u32): bool {
     Ipv6.at(ip).setPayloadLength(body);
     Ipv6.at(ip).setNextHeader(PROTOCOL_ICMPV6);
     Ipv6.at(ip).setHopLimit(HOPS);
-    copyAddress(
-      Ipv6.at(ip).source(),
-      area + (isUnspecified(area + TABLES_NODE6) ? TABLES_GATEWAY6 : TABLES_NODE6),
-    );
+    copyAddress(Ipv6.at(ip).source(), from);
     copyAddress(Ipv6.at(ip).destination(), packet.source());
     Icmp.at(icmp).setChecksum(complement(pseudoSum(ip + 8, 32, PROTOCOL_ICMPV6, body) + sum(icmp, body)));
   }

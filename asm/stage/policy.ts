@@ -8,7 +8,15 @@
  * reply is judged as the packet that it answers.
  */
 
-import { DIRECTION_FORWARD, FLOW_FLAG_FROM_NODE, FLOW_FLAGS, FLOW_JUDGED } from '../layout/flows';
+import {
+  DIRECTION_FORWARD,
+  FLOW_FLAG_FROM_NODE,
+  FLOW_FLAGS,
+  FLOW_JUDGED,
+  FLOW_ORIGINATOR,
+  FLOW_RESPONDER,
+  FLOW_RPORT,
+} from '../layout/flows';
 import { PACKET_FROM_NODE, PACKET_IS_ICMP_ERROR, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
 import {
   ENDPOINT_FLAGS,
@@ -97,10 +105,11 @@ function judgement(packet: Packet): Verdict {
     : judge(
         packet.to(),
         packet.from(),
-        packet.destination(),
-        packet.source(),
+        // A reply's own ends are those that the client of a Service knows.
+        packet.flow() + FLOW_ORIGINATOR,
+        packet.flow() + FLOW_RESPONDER,
         packet.protocol(),
-        packet.sport(),
+        <u32>load<u16>(packet.flow(), FLOW_RPORT),
         (<u32>load<u16>(packet.flow(), FLOW_FLAGS) & FLOW_FLAG_FROM_NODE) !== 0,
       );
 }

@@ -16,6 +16,8 @@ import {
   DIRECTION_FORWARD,
   DIRECTION_REVERSE,
   FLOW_BYTES_FORWARD,
+  FLOW_FLAG_TRANSLATED,
+  FLOW_FLAGS,
   FLOW_IS_CLOSED,
   FLOW_IS_ESTABLISHED,
   FLOW_IS_NEW,
@@ -25,21 +27,37 @@ import {
   FLOW_SEEN,
   FLOW_STATE,
 } from '../layout/flows';
-import { PACKET_IS_ALONE, PACKET_IS_FRAGMENT, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
+import {
+  PACKET_IS_ALONE,
+  PACKET_IS_FOR_SERVICE,
+  PACKET_IS_FRAGMENT,
+  PACKET_IS_LATER_FRAGMENT,
+} from '../layout/packet';
 import { STAT_FLOW_HITS } from '../layout/tables';
 import { Packet } from '../packet';
 import { countStat } from '../table/counters';
 import { eventClosed, eventOpened } from '../table/events';
 import { firstFragmentFind, firstFragmentPut } from '../table/first-fragment';
-import { flowClaim, flowFind, flowPublish, flowStart, isExpired, isForward } from '../table/flow';
+import {
+  flowClaim,
+  flowFind,
+  flowPublish,
+  flowStart,
+  isExpired,
+  isForward,
+  translationOf,
+} from '../table/flow';
 import { Verdict } from '../verdict';
 import { ICMP_ECHO, ICMPV6_ECHO, Icmp } from '../wire/icmp';
 import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP } from '../wire/protocol';
 import { TCP_LEN } from '../wire/tcp';
 import { epoch, isLogging, now } from '../worker';
 import { hashFlow, isEcho } from './parse';
+import { mayBeForService, service } from './service';
+import { serviceFront, serviceStart } from './service-flow';
 import { isSctpInit, isSctpMiddle, isSctpPossible, sctpSeen, sctpStart } from './track-sctp';
 import { isFromClient, isTcpMiddle, isTcpPossible, isTcpSyn, tcpSeen, tcpStart } from './track-tcp';
+import { translateReply } from './translate';
 
 /** Finds the packet's flow. Where that is settled under the present tables, sets ROUTE and TARGET, too. */
 export function track(packet: Packet): void {
@@ -64,7 +82,12 @@ export function track(packet: Packet): void {
     }
     if (!packet.isInProgress()) return;
   }
-  const flow = flowFind(packet);
+  flowFind(packet);
+  if (mayBeForService(packet, packet.flow(), asks)) {
+    service(packet, packet.flow(), asks);
+    if (!packet.isInProgress()) return;
+  }
+  const flow = packet.flow();
   if (flow === 0) return;
   const direction = packet.direction();
   // A pod asks by echo again and again, and for a connection once.
@@ -73,6 +96,7 @@ export function track(packet: Packet): void {
     packet.setDirection(DIRECTION_FORWARD);
     return;
   }
+  if (direction === DIRECTION_REVERSE && isTranslated(flow)) translateReply(packet, translationOf(flow));
   const path = load<u64>(flow + (direction << 3), FLOW_PATH_FORWARD);
   const out = <u32>path;
   if (<u32>(path >> 32) !== (epoch ^ packet.hash()) || out === 0) return;
@@ -151,6 +175,7 @@ export function trackDecided(packet: Packet, cell: u32): bool {
     isNew = published === flow;
     flow = published;
   }
+  if (packet.has(PACKET_IS_FOR_SERVICE)) serviceFront(flow, packet);
   if (isNew && isLogging) eventOpened(flow, cell);
   const stamp = (<u64>(epoch ^ packet.hash())) << 32;
   store<u64>(flow, stamp | cell, FLOW_JUDGED);
@@ -162,9 +187,14 @@ export function trackDecided(packet: Packet, cell: u32): bool {
   return true;
 }
 
+function isTranslated(flow: usize): bool {
+  return (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) !== 0;
+}
+
 /** Makes the packet's source the originator. */
 function start(flow: usize, packet: Packet): void {
   flowStart(flow, packet);
+  if (packet.has(PACKET_IS_FOR_SERVICE)) serviceStart(flow, packet);
   if (packet.protocol() === PROTOCOL_TCP) tcpStart(flow, packet);
   else if (packet.protocol() === PROTOCOL_SCTP) sctpStart(flow, packet);
 }

@@ -18,6 +18,8 @@ import {
   DIRECTION_FORWARD,
   DIRECTION_REVERSE,
   FLOW_FLAG_FROM_NODE,
+  FLOW_FLAG_FRONT,
+  FLOW_FLAG_TRANSLATED,
   FLOW_FLAGS,
   FLOW_IS_ANSWERED,
   FLOW_IS_CLOSING,
@@ -44,6 +46,8 @@ import {
   FLOWS_SIZE,
   FLOWS_VERSION,
   FLOWS_VERSION_VALUE,
+  TRANSLATION_SIZE,
+  TRANSLATION_TWIN,
 } from '../layout/flows';
 import { CONTROL_EPOCH, CONTROL_FLOWS, CONTROL_FLOWS_SIZE, CONTROL_SEED } from '../layout/memory';
 import { PACKET_FROM_NODE } from '../layout/packet';
@@ -72,6 +76,9 @@ const TIMEOUT_OTHER: u32 = 600_000;
 /** Milliseconds for which an established flow without a handshake keeps its place in a full bucket. */
 const RESPITE: u32 = 10_000;
 
+/** Bytes of one bucket in the three parts of the region. */
+const BUCKET_SIZE: u32 = FLOW_TAGS_SIZE + FLOW_WAYS * (FLOW_SIZE + TRANSLATION_SIZE);
+
 /**
  * Takes up the flow region at CONTROL_FLOWS, or formats it where it is not one of this
  * layout and size. Sets CONTROL_EPOCH and CONTROL_SEED from a region taken up.
@@ -81,7 +88,7 @@ export function flowsOpen(): bool {
   const p = <usize>load<u32>(CONTROL_FLOWS);
   const size = load<u32>(CONTROL_FLOWS_SIZE);
   let buckets: u32 = 1;
-  while (FLOWS_HEADER_SIZE + (buckets << 1) * (FLOW_TAGS_SIZE + FLOW_WAYS * FLOW_SIZE) <= size) buckets <<= 1;
+  while (FLOWS_HEADER_SIZE + (buckets << 1) * BUCKET_SIZE <= size) buckets <<= 1;
   if (
     load<u32>(p, FLOWS_MAGIC) === FLOWS_MAGIC_VALUE &&
     load<u32>(p, FLOWS_VERSION) === FLOWS_VERSION_VALUE &&
@@ -173,6 +180,52 @@ function findIn(packet: Packet, bucket: u32, mask: u32): usize {
   return 0;
 }
 
+/** Offset of an entry's translation row, which means something where its flags say so. */
+export function translationOf(entry: usize): usize {
+  const buckets = load<u32>(flows, FLOWS_MASK) + 1;
+  const entries = flows + FLOWS_HEADER_SIZE + buckets * FLOW_TAGS_SIZE;
+  return entries + buckets * (FLOW_WAYS * FLOW_SIZE) + ((entry - entries) / FLOW_SIZE) * TRANSLATION_SIZE;
+}
+
+/** The entry on the other side of a translation; it may be another connection's by now. 0: none. */
+export function twinOf(entry: usize): usize {
+  const twin = <usize>load<u32>(translationOf(entry), TRANSLATION_TWIN);
+  return twin === 0 ? 0 : flows + twin;
+}
+
+/** Makes each of two entries the other's twin. */
+export function flowsPair(flow: usize, front: usize): void {
+  store<u32>(translationOf(flow), <u32>(front - flows), TRANSLATION_TWIN);
+  store<u32>(translationOf(front), <u32>(flow - flows), TRANSLATION_TWIN);
+}
+
+export function isFront(entry: usize): bool {
+  return (<u32>load<u16>(entry, FLOW_FLAGS) & FLOW_FLAG_FRONT) !== 0;
+}
+
+/** Whether `entry` is in the table and has the packet's ends, in its direction. */
+export function isFlowOf(entry: usize, packet: Packet): bool {
+  const tag = tagAt(entry, load<u32>(flows, FLOWS_MASK));
+  return load<u32>(tag) === tagOf(packet.hash()) && isForward(entry, packet);
+}
+
+/** Takes an entry out of the table. */
+export function flowRemove(entry: usize): void {
+  const at = tagAt(entry, load<u32>(flows, FLOWS_MASK));
+  const tag = load<u32>(at);
+  if (tag === 0 || tag === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(at, tag, FLOW_TAG_BUSY) !== tag) return;
+  if (isLogging && !isFront(entry)) eventClosed(entry, true);
+  atomic.store<u32>(at, 0);
+}
+
+/** The entry that lives as long as this one: a front's flow, itself otherwise; 0: the front's flow has gone. */
+function lifeOf(entry: usize): usize {
+  if (!isFront(entry)) return entry;
+  const flow = twinOf(entry);
+  if (flow === 0 || !(<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED)) return 0;
+  return twinOf(flow) === entry ? flow : 0;
+}
+
 /** Milliseconds that an entry may stay silent. */
 function timeoutOf(entry: usize): u32 {
   const state = <u32>load<u8>(entry, FLOW_STATE);
@@ -191,12 +244,16 @@ function timeoutOf(entry: usize): u32 {
 
 /** Whether the entry has been silent for too long to count. */
 export function isExpired(entry: usize): bool {
-  const idle = now - load<u32>(entry, FLOW_SEEN);
-  return idle > SHORTEST_TIMEOUT && idle > timeoutOf(entry);
+  const life = lifeOf(entry);
+  if (life === 0) return true;
+  const idle = now - load<u32>(life, FLOW_SEEN);
+  return idle > SHORTEST_TIMEOUT && idle > timeoutOf(life);
 }
 
 /** How gladly an entry is given up, 0: never. The idle time breaks ties. */
-function worth(entry: usize): u64 {
+function worth(taken: usize): u64 {
+  const entry = lifeOf(taken);
+  if (entry === 0) return ((<u64>3) << 32) + <u64>(now - load<u32>(taken, FLOW_SEEN));
   const idle = <u64>(now - load<u32>(entry, FLOW_SEEN));
   if (idle > <u64>timeoutOf(entry)) return ((<u64>3) << 32) + idle;
   const state = <u32>load<u8>(entry, FLOW_STATE);
@@ -275,7 +332,7 @@ export function flowClaim(packet: Packet): usize {
     const entry = entryOf(chosen, mask);
     if (before !== 0) {
       countStat(STAT_FLOWS_EVICTED, 1);
-      if (isLogging) eventClosed(entry, isExpired(entry));
+      if (isLogging && !isFront(entry)) eventClosed(entry, isExpired(entry));
     }
     return entry;
   }

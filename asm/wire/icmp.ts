@@ -15,14 +15,16 @@ export const ICMP_TIME_EXCEEDED: u32 = 11;
 export const ICMP_PARAMETER_PROBLEM: u32 = 12;
 /** Codes of ICMP_UNREACHABLE. */
 export const ICMP_HOST_UNREACHABLE: u32 = 1;
+export const ICMP_PORT_UNREACHABLE: u32 = 3;
 export const ICMP_FRAGMENTATION_NEEDED: u32 = 4;
 
 export const ICMPV6_UNREACHABLE: u32 = 1;
 export const ICMPV6_TOO_BIG: u32 = 2;
 export const ICMPV6_TIME_EXCEEDED: u32 = 3;
 export const ICMPV6_PARAMETER_PROBLEM: u32 = 4;
-/** Code of ICMPV6_UNREACHABLE. */
+/** Codes of ICMPV6_UNREACHABLE. */
 export const ICMPV6_ADDRESS_UNREACHABLE: u32 = 3;
+export const ICMPV6_PORT_UNREACHABLE: u32 = 4;
 /** First informational type; errors lie below. */
 export const ICMPV6_INFORMATIONAL: u32 = 128;
 export const ICMPV6_ECHO: u32 = 128;

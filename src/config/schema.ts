@@ -102,6 +102,8 @@ const podNetwork = z.strictObject({
     .min(1)
     .max(16)
     .default(() => defaultPrefixes('10.244.0.0/16', 'fd00:244::/32')),
+  /** Every address that can be a Service's cluster IP. */
+  serviceCIDRs: z.array(prefixField).max(16).default([]),
   /** This node's share, where its Node object does not say. */
   podCIDRs: z.array(prefixField).max(2).optional(),
   routerMAC: macField.optional(),
@@ -137,6 +139,9 @@ const tables = z.strictObject({
   cidrs: integer(16, 1 << 18).default(16_384),
   tunnels: integer(1, MAX_TUNNELS).default(MAX_TUNNELS),
   flows: integer(1_024, 1 << 22).default(131_072),
+  /** Addresses and ports of Services, each cluster IP once more. */
+  frontends: integer(16, 1 << 20).default(1 << 16),
+  serviceBytes: integer(65_536, 1 << 29).default(64 << 20),
   policyBytes: integer(65_536, 1 << 29).default(64 << 20),
 });
 

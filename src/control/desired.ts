@@ -1,8 +1,9 @@
 /**
  * What the data path of one node should know, by name, brought up to date change by change. Pure.
  *
- *     object changes ─► ClusterState ─► DesiredState ─┬─► Desired        what should be
- *                           settings ─┘               └─► DesiredDelta   what is no longer as it was
+ *     object changes ─┬─► ClusterState ────► DesiredState ─┬─► Desired        what should be
+ *                     └─► ServiceCompiler ────┘  │         └─► DesiredDelta   what is no longer as it was
+ *                                       settings ─┘
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Config } from '../config/schema.ts';
@@ -11,6 +12,7 @@ import { derivedMac, type Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { PolicyCompiler, type Work } from '../policy/compile.ts';
 import type { CompiledPolicy } from '../policy/compiled.ts';
+import { ServiceCompiler } from '../service/compile.ts';
 import { allOf, type Cluster, type ClusterChanges } from './cluster.ts';
 import type { Pod } from './pods.ts';
 import { Known, type NodeEndpoint, type Topology, topologyOf } from './topology.ts';
@@ -27,6 +29,8 @@ export interface Desired extends Pick<Topology, 'node' | 'peers' | 'tunnels' | '
   /** By address text. Live: it changes with the state that it belongs to. */
   readonly endpoints: ReadonlyMap<string, Endpoint>;
   readonly policy: CompiledPolicy;
+  /** Live: it changes with the state that it belongs to. */
+  readonly services: ServiceCompiler;
   readonly warnings: readonly string[];
 }
 
@@ -36,17 +40,21 @@ export interface DesiredDelta {
   readonly endpoints: ReadonlySet<string>;
   /** Classes that have other rows in policy sets that were there before. */
   readonly classes: ReadonlySet<number>;
+  /** Keys of Services that are not as they were. */
+  readonly services: ReadonlySet<string>;
   readonly work: Work;
 }
 
-export function desiredOf(cluster: Cluster, config: Config): Desired {
-  return new DesiredState(cluster, config).desired;
+/** @param services undefined: there are none */
+export function desiredOf(cluster: Cluster, config: Config, services?: ServiceCompiler): Desired {
+  return new DesiredState(cluster, config, services).desired;
 }
 
 /** What one node should know. When a change throws, the state is of no more use. */
 export class DesiredState {
   readonly #config: Config;
   readonly #compiler = new PolicyCompiler();
+  readonly #services: ServiceCompiler;
   readonly #endpoints = new Map<string, Endpoint>();
   /** A line for each address that a node has taken from a pod. */
   readonly #conflicts = new Map<string, string>();
@@ -56,8 +64,9 @@ export class DesiredState {
   #desired: Desired;
 
   /** @throws as PolicyCompiler.apply */
-  constructor(cluster: Cluster, config: Config) {
+  constructor(cluster: Cluster, config: Config, services = new ServiceCompiler(config.node)) {
     this.#config = config;
+    this.#services = services;
     // No address is anybody's yet.
     this.#topology = { ...topologyOf([], config), endpoints: new Map(), ways: new Map() };
     this.#desired = this.#assemble(cluster);
@@ -68,8 +77,11 @@ export class DesiredState {
     return this.#desired;
   }
 
-  /** @throws as PolicyCompiler.apply */
-  apply(cluster: Cluster, changes: ClusterChanges): DesiredDelta {
+  /**
+   * @param services keys of the Services that the compiler has compiled anew since
+   * @throws as PolicyCompiler.apply
+   */
+  apply(cluster: Cluster, changes: ClusterChanges, services: ReadonlySet<string> = new Set()): DesiredDelta {
     const touched = new Set<string>();
     const moved = changes.nodes ? this.#retrace(cluster, touched) : new Set<string>();
     this.#follow(cluster, changes, moved, touched);
@@ -84,8 +96,9 @@ export class DesiredState {
     });
     for (const address of identities) endpoints.add(address);
     const desired = this.#assemble(cluster);
-    if (endpoints.size > 0 || !isSameDesired(desired, this.#desired)) this.#desired = desired;
-    return { endpoints, classes, work };
+    if (endpoints.size > 0 || services.size > 0 || !isSameDesired(desired, this.#desired))
+      this.#desired = desired;
+    return { endpoints, classes, services, work };
   }
 
   /** @returns names of the nodes to which another way leads than before */
@@ -157,6 +170,7 @@ export class DesiredState {
       endpoints: this.#endpoints,
       routes,
       policy: this.#compiler.policy,
+      services: this.#services,
       warnings: [...cluster.warnings, ...warnings, ...this.#conflicts.values()],
     };
   }

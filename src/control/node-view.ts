@@ -1,7 +1,8 @@
 /**
  * What one node should know, kept up to date with a store and with what runtimes have attached.
  *
- *     ObjectChanges ─► ClusterState ─► DesiredState ─► Desired, DesiredDelta
+ *     ObjectChanges ─┬─► ClusterState ────► DesiredState ─► Desired, DesiredDelta
+ *                    └─► ServiceCompiler ────┘
  */
 import type { Config } from '../config/schema.ts';
 import { ServiceCompiler } from '../service/compile.ts';
@@ -38,12 +39,13 @@ export class NodeView {
   /** @returns what is no longer as it was; undefined: nothing, or everything, and then `desired.endpoints` is another */
   apply(changes: ObjectChanges, attached: Attached): DesiredDelta | undefined {
     const changed = this.#cluster.apply(changes, attached);
-    const own = this.#cluster.cluster.nodes.find(({ name }) => name === this.#config.node);
-    this.services.apply(changes, own);
-    if (this.#state && isEmpty(changed)) return undefined;
+    const { cluster } = this.#cluster;
+    const own = cluster.nodes.find(({ name }) => name === this.#config.node);
+    const services = this.services.apply(changes, own);
+    if (this.#state && isEmpty(changed) && services.size === 0) return undefined;
     try {
-      const delta = this.#state?.apply(this.#cluster.cluster, changed);
-      this.#state ??= new DesiredState(this.#cluster.cluster, this.#config);
+      const delta = this.#state?.apply(cluster, changed, services);
+      this.#state ??= new DesiredState(cluster, this.#config, this.services);
       this.#desired = this.#state.desired;
       this.#fault = undefined;
       return delta;

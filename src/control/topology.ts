@@ -148,9 +148,9 @@ function routesOf(
         : peer.podCIDRs.map((block): Route => ({ kind: 'tunnel', prefix: block, tunnel }));
     }),
   ];
-  // What no node owns must not leave by the node's kernel, which would route it straight back.
+  // What no node owns and what is no Service must not leave by the node's kernel, which would route it straight back.
   const owned = new Set(routes.map((route) => route.prefix.text));
-  for (const block of podNetwork.clusterCIDRs) {
+  for (const block of [...podNetwork.clusterCIDRs, ...podNetwork.serviceCIDRs]) {
     if (!owned.has(block.text)) routes.push({ kind: 'none', prefix: block });
   }
   return firstRoutes(routes, warnings);

@@ -12,9 +12,9 @@ import type { Config } from '../config/schema.ts';
 import type { Desired } from '../control/desired.ts';
 import { gateway4, gateway6 } from '../dataplane/tables.ts';
 import { ipBatch, ipQuery } from '../host/iproute.ts';
-import type { Address } from '../net/address.ts';
+import { type Address, address } from '../net/address.ts';
 import { derivedMac } from '../net/mac.ts';
-import { covers, type Prefix, prefix } from '../net/prefix.ts';
+import { contains, covers, type Prefix, prefix } from '../net/prefix.ts';
 import { type NodeInterface, nodeLines } from './interfaces.ts';
 
 export const nodeTaps = [
@@ -79,7 +79,9 @@ export class NodePorts {
       .filter((block) => !desired.clusterCIDRs.some((cluster) => covers(cluster, block)));
     const has = ({ family }: Address) => families.includes(family);
     const prefixes = [
-      ...new Map([...desired.clusterCIDRs, ...outliers].map((one) => [one.text, one])).values(),
+      ...new Map(
+        [...desired.clusterCIDRs, ...outliers, ...this.#services(desired)].map((one) => [one.text, one]),
+      ).values(),
     ].filter(({ address }) => has(address));
     const source = (family: 4 | 6) =>
       firstOf(family, [...this.#config.underlay.addresses, ...podNetworkAddresses]);
@@ -102,6 +104,15 @@ export class NodePorts {
             ],
       table: kind === 'node' ? routeTable : routeTable + 1,
     }));
+  }
+
+  /** Where Services are: what the configuration says, and cluster IPs of which it does not know. */
+  #services({ services }: Desired): Prefix[] {
+    const { serviceCIDRs } = this.#config.podNetwork;
+    const others = [...services.frontends.clusterIPs()]
+      .map(address)
+      .filter((one) => !serviceCIDRs.some((block) => contains(block, one)));
+    return [...serviceCIDRs, ...others.map(host)];
   }
 
   /** New rules come before the old ones go: at no time do packets to pods take another way. */

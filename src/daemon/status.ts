@@ -294,13 +294,15 @@ function ports({ controller, counters, ports, config }: StatusParts): PortStatus
 
 function tables({ controller, config, ports }: StatusParts): Status['tables'] {
   const use = controller.live?.use;
-  const { endpoints, routes, cidrs, tunnels, policyBytes } = config.tables;
+  const { endpoints, routes, cidrs, tunnels, frontends, serviceBytes, policyBytes } = config.tables;
   return {
     ports: { used: ports.open().length, capacity: MAX_PORTS },
     endpoints: { used: use?.endpoints ?? 0, capacity: endpoints },
     routes: { used: use?.routes ?? 0, capacity: routes },
     cidrs: { used: use?.cidrs ?? 0, capacity: cidrs },
     tunnels: { used: use?.tunnels ?? 0, capacity: tunnels },
+    frontends: { used: use?.frontends ?? 0, capacity: frontends },
+    serviceBytes: { used: use?.serviceBytes ?? 0, capacity: serviceBytes },
     policyBytes: { used: use?.policyBytes ?? 0, capacity: policyBytes },
   };
 }

@@ -1,5 +1,11 @@
 // The one linear memory: where each region lies for a given configuration (asm/layout/memory.ts draws it).
-import { FLOW_SIZE, FLOW_TAGS_SIZE, FLOW_WAYS, FLOWS_HEADER_SIZE } from '../../asm/layout/flows.ts';
+import {
+  FLOW_SIZE,
+  FLOW_TAGS_SIZE,
+  FLOW_WAYS,
+  FLOWS_HEADER_SIZE,
+  TRANSLATION_SIZE,
+} from '../../asm/layout/flows.ts';
 import {
   CONTROL_AREA_A,
   CONTROL_AREA_B,
@@ -11,6 +17,7 @@ import {
   WORKER_STRIDE,
   WORKERS,
 } from '../../asm/layout/memory.ts';
+import { FRONTEND_SIZE } from '../../asm/layout/services.ts';
 import { HASH_ROW_SIZE, PORT_SIZE, TABLES_HEADER_SIZE, TUNNEL_SIZE } from '../../asm/layout/tables.ts';
 import { TRIE_BYTES_PER_PREFIX } from '../../asm/layout/trie.ts';
 import type { Config } from '../config/schema.ts';
@@ -51,10 +58,11 @@ export function planMemory({ tables, workers }: Sizes): MemoryPlan {
 /** Whole buckets, a power of two of them, as flowsOpen in asm/table/flow.ts finds them again. */
 function flowBytes(flows: number): number {
   const buckets = 2 ** Math.ceil(Math.log2(Math.max(1, flows / FLOW_WAYS)));
-  return FLOWS_HEADER_SIZE + buckets * (FLOW_TAGS_SIZE + FLOW_WAYS * FLOW_SIZE);
+  return FLOWS_HEADER_SIZE + buckets * (FLOW_TAGS_SIZE + FLOW_WAYS * (FLOW_SIZE + TRANSLATION_SIZE));
 }
 
-function areaBytes({ endpoints, routes, cidrs, tunnels, policyBytes }: Sizes['tables']): number {
+function areaBytes(sizes: Sizes['tables']): number {
+  const { endpoints, routes, cidrs, tunnels, frontends, serviceBytes, policyBytes } = sizes;
   const rooms = [
     TABLES_HEADER_SIZE,
     hashBytes(endpoints),
@@ -63,6 +71,8 @@ function areaBytes({ endpoints, routes, cidrs, tunnels, policyBytes }: Sizes['ta
     trieBytes(cidrs),
     tunnels * TUNNEL_SIZE,
     MAX_PORTS * PORT_SIZE,
+    frontendBytes(frontends),
+    serviceBytes,
     policyBytes,
   ];
   return roundUp(
@@ -74,6 +84,11 @@ function areaBytes({ endpoints, routes, cidrs, tunnels, policyBytes }: Sizes['ta
 /** As slotsFor in asm/table/snapshot.ts: a power of two, half full at most. */
 function hashBytes(count: number): number {
   return 2 ** Math.max(4, Math.ceil(Math.log2(count * 2))) * HASH_ROW_SIZE;
+}
+
+/** As frontendsAlloc in asm/table/service.ts. */
+function frontendBytes(count: number): number {
+  return 2 ** Math.max(4, Math.ceil(Math.log2(count * 2))) * FRONTEND_SIZE;
 }
 
 /** One trie a family, each with its room for alignment. */

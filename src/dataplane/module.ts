@@ -31,6 +31,30 @@ export interface ControlExports {
   endpointsCount(area: number): number;
   peersClear(area: number): void;
   peerPut(area: number, a0: number, a1: number, a2: number, a3: number, kind: number, tunnel: number): number;
+  /** Empty frontends of Services. */
+  frontendsAlloc(area: number, count: number): number;
+  frontendPut(
+    area: number,
+    a0: number,
+    a1: number,
+    a2: number,
+    a3: number,
+    protocol: number,
+    port: number,
+    kind: number,
+    inside: number,
+    outside: number,
+    service: number,
+  ): number;
+  frontendRemove(
+    area: number,
+    a0: number,
+    a1: number,
+    a2: number,
+    a3: number,
+    protocol: number,
+    port: number,
+  ): void;
   tunnelRow(area: number, tunnel: number): number;
   portRow(area: number, port: number): number;
   /** 1: the flows that the region held go on; 0: it was formatted. */

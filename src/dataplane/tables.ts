@@ -1,7 +1,7 @@
 /**
  * One table area (asm/layout/tables.ts draws it), brought up to date with what should be and what this process knows.
  *
- *     ├ header ┼ endpoints, peers, tunnels, ports ┼ tries of routes ┼ tries of CIDRs ┼ policy ──► ┤
+ *     ├ header ┼ endpoints, peers, tunnels, ports ┼ tries of routes ┼ tries of CIDRs ┼ Services ┼ policy ──► ┤
  *
  * The two areas take turns, so each is behind by what happened since its own last turn: `mark` tells both, `write`
  * brings the one that no worker reads up to date and leaves alone what has not changed.
@@ -49,6 +49,7 @@ import { AreaWriter } from './area-writer.ts';
 import { type Memory, trieBytes } from './memory.ts';
 import type { ControlExports } from './module.ts';
 import { PolicyTables } from './policy-tables.ts';
+import { ServiceTables, type ServiceUse } from './service-tables.ts';
 import { TablesFull } from './table-fault.ts';
 import { type TrieEntry, trieOf } from './trie.ts';
 import { encapsulations, isSameFacts, type TunnelFacts, writeTunnel } from './tunnel-rows.ts';
@@ -75,7 +76,7 @@ export interface TableInput {
 }
 
 /** How full an area is. */
-export interface TableUse {
+export interface TableUse extends ServiceUse {
   readonly endpoints: number;
   readonly routes: number;
   readonly cidrs: number;
@@ -91,6 +92,7 @@ interface Written {
   /** Absolute. */
   readonly routes: number;
   readonly cidrs: number;
+  readonly services: ServiceTables;
   readonly policy: PolicyTables;
 }
 
@@ -128,6 +130,8 @@ export class TableArea {
   /** Addresses and classes that have changed since, by text and by number. */
   #endpoints = new Set<string>();
   #classes = new Set<number>();
+  /** Keys of Services. */
+  #services = new Set<string>();
 
   /** @param area absolute */
   constructor(wasm: ControlExports, memory: Memory, area: number, size: number) {
@@ -138,11 +142,12 @@ export class TableArea {
   }
 
   /** Something is no longer as it was. */
-  mark({ endpoints, classes }: Pick<DesiredDelta, 'endpoints' | 'classes'>): void {
+  mark({ endpoints, classes, services }: Pick<DesiredDelta, 'endpoints' | 'classes' | 'services'>): void {
     // What has not been written yet is written in whole.
     if (!this.#written) return;
     for (const text of endpoints) this.#endpoints.add(text);
     for (const number of classes) this.#classes.add(number);
+    for (const key of services) this.#services.add(key);
   }
 
   /**
@@ -163,10 +168,12 @@ export class TableArea {
     this.#writeEndpoints(changed, input);
     if (before?.input.desired.routes !== input.desired.routes) this.#writeRoutes(written);
     if (before?.input.desired.policy.blocks !== input.desired.policy.blocks) this.#writeBlocks(written);
+    written.services.write(input.desired.services, before ? this.#services : undefined);
     written.policy.write(input.desired.policy, before ? this.#classes : []);
     this.#writePorts(before?.input, written);
     this.#endpoints.clear();
     this.#classes.clear();
+    this.#services.clear();
     this.#written = written;
     return {
       endpoints: this.#wasm.endpointsCount(this.#area),
@@ -174,11 +181,12 @@ export class TableArea {
       cidrs: input.desired.policy.blocks.length,
       tunnels: input.desired.tunnels.length,
       policyBytes: written.policy.used,
+      ...written.services.use,
     };
   }
 
   #begin(epoch: number, input: TableInput): Written {
-    const { endpoints, tunnels, routes, cidrs, policyBytes } = input.config.tables;
+    const { endpoints, tunnels, routes, cidrs, frontends, serviceBytes, policyBytes } = input.config.tables;
     const capacity = Math.min(endpoints, Math.max(LEAST_ENDPOINTS, 2 * input.desired.endpoints.size));
     const begun = this.#wasm.tablesBegin(
       this.#area,
@@ -195,6 +203,7 @@ export class TableArea {
       capacity,
       routes: this.#to.reserve(trieBytes(routes)),
       cidrs: this.#to.reserve(trieBytes(cidrs)),
+      services: new ServiceTables(this.#wasm, this.#to, { frontends, serviceBytes }),
       policy: new PolicyTables(this.#to, policyBytes),
     };
   }

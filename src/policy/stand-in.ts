@@ -46,7 +46,7 @@ const parsed = configSchema.parse({
   node: 'node',
   store: { type: 'file', directory: '/' },
   underlay: { addresses: ['::1'] },
-  tables: { tunnels: 1, routes: 16 },
+  tables: { tunnels: 1, routes: 16, frontends: 16, serviceBytes: 65_536 },
 });
 
 /** Without a range of its own for pods, every address that is no pod's lies outside: policies judge it as any other. */

@@ -18,6 +18,7 @@ import {
 } from '../../asm/layout/tables.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
+import { changesBetween } from '../control/changes.ts';
 import { clusterOf } from '../control/cluster.ts';
 import { type Desired, desiredOf, podMac } from '../control/desired.ts';
 import type { Tunnel } from '../control/topology.ts';
@@ -33,6 +34,7 @@ import { Publisher } from '../dataplane/publisher.ts';
 import { fillTables, type TablePort } from '../dataplane/tables.ts';
 import { overhead } from '../dataplane/tunnel-header.ts';
 import type { TunnelFacts } from '../dataplane/tunnel-rows.ts';
+import { ServiceCompiler } from '../service/compile.ts';
 import { readObjects } from '../store/file-store.ts';
 
 /** MTU of the underlay: a capture does not tell it. */
@@ -84,7 +86,13 @@ export async function loadNode(
 ): Promise<ReplayNode> {
   const config = { ...loadConfig(configFile), workers: 1 };
   const objects = await readObjects(directory ?? ownDirectory(config));
-  const desired = desiredOf(clusterOf(objects), config);
+  const cluster = clusterOf(objects);
+  const services = new ServiceCompiler(config.node);
+  services.apply(
+    changesBetween(undefined, objects),
+    cluster.nodes.find(({ name }) => name === config.node),
+  );
+  const desired = desiredOf(cluster, config, services);
   const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));
   return startNode(config, desired, { mtu, module });
 }

@@ -83,7 +83,7 @@ export class ServiceCompiler {
     return this.#compiled;
   }
 
-  get frontends(): Pick<Frontends, 'find' | 'isClusterIP'> {
+  get frontends(): Pick<Frontends, 'find' | 'isClusterIP' | 'clusterIPs'> {
     return this.#frontends;
   }
 

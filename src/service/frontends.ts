@@ -54,6 +54,11 @@ export class Frontends {
     return this.#clusterIPs.has(text);
   }
 
+  /** Every cluster IP, as text. */
+  clusterIPs(): Iterable<string> {
+    return this.#clusterIPs.keys();
+  }
+
   #count({ text }: Address, more: number): void {
     const count = (this.#clusterIPs.get(text) ?? 0) + more;
     if (count > 0) this.#clusterIPs.set(text, count);

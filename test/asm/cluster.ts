@@ -68,6 +68,7 @@ export interface ClusterOptions {
   readonly ports?: Readonly<Record<number, Partial<PortSpec>>>;
   readonly identities?: Readonly<Record<string, number>>;
   readonly cidrs?: Tables['cidrs'];
+  readonly services?: Tables['services'];
 }
 
 export const GATEWAY4 = '169.254.1.1';
@@ -180,6 +181,7 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
       { prefix: '::/0', kind: ROUTE_OUTSIDE },
     ],
     ...(options.cidrs && { cidrs: options.cidrs }),
+    ...(options.services && { services: options.services }),
     peers: [{ address: underlay(family, peer), kind, tunnel: 0 }],
     tunnels: [
       {

@@ -29,7 +29,14 @@ import {
   TX_TOS,
   TX_TUNNEL,
 } from '../../asm/layout/burst.ts';
-import { FLOWS_EPOCH } from '../../asm/layout/flows.ts';
+import {
+  FLOW_SIZE,
+  FLOW_TAGS_SIZE,
+  FLOW_WAYS,
+  FLOWS_EPOCH,
+  FLOWS_HEADER_SIZE,
+  TRANSLATION_SIZE,
+} from '../../asm/layout/flows.ts';
 import {
   CONTROL_AREA_A,
   CONTROL_AREA_B,
@@ -132,12 +139,15 @@ import {
   TUNNEL_VNI,
 } from '../../asm/layout/tables.ts';
 import { Verdict } from '../../asm/verdict.ts';
+import { AreaWriter } from '../../src/dataplane/area-writer.ts';
+import { viewMemory } from '../../src/dataplane/memory.ts';
 import {
   type ControlExports,
   compileDataPath,
   instantiate,
   type WorkerExports,
 } from '../../src/dataplane/module.ts';
+import { type Services, ServiceTables } from '../../src/dataplane/service-tables.ts';
 import { type TrieEntry, trieOf } from '../../src/dataplane/trie.ts';
 import { address, words } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
@@ -151,6 +161,7 @@ interface DataPathExports extends ControlExports, WorkerExports {
   endpointFind(area: number, at: number): number;
   routeFind(area: number, at: number): number;
   cidrFind(area: number, at: number): number;
+  slotOf(client: number, clientPort: number, slots: number): number;
 }
 
 interface EndpointSpec {
@@ -228,6 +239,7 @@ export interface Tables {
   readonly peers: readonly { readonly address: string; readonly kind: number; readonly tunnel: number }[];
   readonly tunnels: readonly TunnelSpec[];
   readonly ports: Readonly<Record<number, PortSpec>>;
+  readonly services?: Services;
   /** Capacities, where they matter. */
   readonly sizes?: {
     readonly endpoints?: number;
@@ -307,7 +319,9 @@ export class TestNode {
 
   constructor(tables: Tables | null, options: NodeOptions = {}) {
     const { successorOf, beside } = options;
-    const flowsSize = 4096 + (options.flowBuckets ?? 64) * (32 + 8 * 128);
+    const flowsSize =
+      FLOWS_HEADER_SIZE +
+      (options.flowBuckets ?? 64) * (FLOW_TAGS_SIZE + FLOW_WAYS * (FLOW_SIZE + TRANSLATION_SIZE));
     const areaA = FLOWS + roundUp(flowsSize, 4096);
     const pages = roundUp(areaA + 2 * AREA_SIZE, WASM_PAGE) / WASM_PAGE;
     this.memory = beside?.memory ?? new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
@@ -412,6 +426,10 @@ export class TestNode {
       value: policyClass,
     }));
     this.writeTries(area, cidrs, { 4: TABLES_CIDRS4, 6: TABLES_CIDRS6 });
+    if (tables.services) {
+      const writer = new AreaWriter(viewMemory(this.memory), area);
+      new ServiceTables(wasm, writer, { frontends: 64, serviceBytes: 2 ** 16 }).write(tables.services);
+    }
     for (const { address: outer, kind, tunnel } of tables.peers) {
       fits(wasm.peerPut(area, ...words(address(outer)), kind, tunnel), `peer ${outer}`);
     }

@@ -1,0 +1,81 @@
+/**
+ * Services in a table area: where clients knock, and who answers.
+ *
+ *     address, protocol, port ──► frontend ──► pool ──► slot of the connection's hash ──► backend
+ *
+ *     frontends ┌───────────────────────────────┐   open-addressed hash, half full at most
+ *               ├───────────────────────────────┤
+ *     pools     │ head ┼ slots ┼ backends       │   one block a pool, anywhere in the services' part of the area
+ *               │ head ┼ slots ┼ backends …     │
+ *               └───────────────────────────────┘
+ *
+ * A frontend leads to two pools: one for clients inside (pods of this node and the node itself), one for those that
+ * come from outside (the TAP ow-forward). Either may be empty; then it names the verdict.
+ */
+
+// ---- frontend: an address and port at which clients knock ---------------------------------
+//
+//      0         16     18      19     20       24        28        32
+//      ├ address ┼ port ┼ proto ┼ kind ┼ inside ┼ outside ┼ service ┤
+//
+export const FRONTEND_SIZE: u32 = 32;
+/** 16 bytes. */
+export const FRONTEND_ADDRESS: u32 = 0;
+/** u16: host order; 0 of FRONTEND_ADDRESS_ONLY. */
+export const FRONTEND_PORT: u32 = 16;
+/** u8: IP protocol; 0 of FRONTEND_ADDRESS_ONLY. */
+export const FRONTEND_PROTOCOL: u32 = 18;
+/** u8: FRONTEND_CLUSTER_IP …; 0: the slot is free. */
+export const FRONTEND_KIND: u32 = 19;
+/** u32: pool for clients inside, absolute. */
+export const FRONTEND_INSIDE: u32 = 20;
+/** u32: pool for clients outside, absolute. */
+export const FRONTEND_OUTSIDE: u32 = 24;
+/** u32: number of the Service's port, for names in the flow log. */
+export const FRONTEND_SERVICE: u32 = 28;
+
+/** Kinds, in the order of frontendKinds (src/service/ports.ts). */
+export const FRONTEND_CLUSTER_IP: u32 = 1;
+/** An address of this node and a port of NodePort or LoadBalancer Services. */
+export const FRONTEND_NODE_PORT: u32 = 2;
+export const FRONTEND_LOAD_BALANCER: u32 = 3;
+export const FRONTEND_EXTERNAL_IP: u32 = 4;
+/** No port: the address is a cluster IP, so that what comes to any other port of it is refused. */
+export const FRONTEND_ADDRESS_ONLY: u32 = 15;
+
+// ---- pool: endpoints of one port under one traffic policy -----------------------------------
+//
+//      0       4       8          12         16         20      24           28       32     64
+//      ├ slots ┼ count ┼ backends ┼ count ───┼ affinity ┼ empty ┼ key, port ─┼ (zero) ┼ key ┤ (zero) …
+//
+export const POOL_SIZE: u32 = 64;
+/** u32: absolute offset of the slots, u16 each: index of a backend. */
+export const POOL_SLOTS: u32 = 0;
+/** u32: slots; 0: nobody answers. */
+export const POOL_SLOTS_COUNT: u32 = 4;
+/** u32: absolute offset of the backends. */
+export const POOL_BACKENDS: u32 = 8;
+/** u32: backends, those counted in that only keep the UDP clients that they have. */
+export const POOL_BACKENDS_COUNT: u32 = 12;
+/** u32: milliseconds for which a client stays with its backend; 0: each connection may go to another. */
+export const POOL_AFFINITY: u32 = 16;
+/** u32: Verdict where there are no slots. */
+export const POOL_EMPTY: u32 = 20;
+/** u32: protocol << 16 | port of the Service's port under which clients are remembered. */
+export const POOL_KEY_PORT: u32 = 24;
+/** 16 bytes: its cluster IP. */
+export const POOL_KEY: u32 = 32;
+
+// ---- backend -----------------------------------------------------------------------------------
+//
+//      0         16     18       24
+//      ├ address ┼ port ┼ (zero) ┤
+//
+export const BACKEND_SIZE: u32 = 24;
+export const BACKEND_ADDRESS: u32 = 0;
+/** u16: host order. */
+export const BACKEND_PORT: u32 = 16;
+
+/** Source ports that the node puts in place of clients' ones: above ip_local_port_range of Linux. */
+export const FIRST_SOURCE_PORT: u32 = 61_000;
+export const SOURCE_PORTS: u32 = 4_536;

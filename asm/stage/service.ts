@@ -1,0 +1,228 @@
+/**
+ * Service: a packet to a Service's address goes to one of its endpoints instead, its reply comes from that address.
+ *
+ *     client ──► cluster IP, port ──┬─ known: front ──► flow, the same backend as before
+ *                                   └─ new: frontend ──► pool ──► backend ──► flow and front, made by trackDecided
+ *
+ * Called by stage/track where the packet's own ends lead to no flow: an untranslated connection pays nothing. Everything
+ * behind sees the packet translated: policy judges pod and target port, whichever way they were named.
+ */
+
+import { NO_TUNNEL } from '../layout/burst';
+import {
+  DIRECTION_FORWARD,
+  FLOW_FLAG_TRANSLATED,
+  FLOW_FLAGS,
+  FLOW_IS_CLOSED,
+  FLOW_IS_NEW,
+  FLOW_PATH_FORWARD,
+  FLOW_STATE,
+  TRANSLATION_CHECKED,
+  TRANSLATION_DESTINATION,
+  TRANSLATION_HINT,
+  TRANSLATION_PORTS,
+  TRANSLATION_SERVICE,
+  TRANSLATION_SOURCE,
+} from '../layout/flows';
+import { PACKET_IS_FOR_SERVICE, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
+import {
+  BACKEND_PORT,
+  FIRST_SOURCE_PORT,
+  FRONTEND_INSIDE,
+  FRONTEND_SERVICE,
+  POOL_AFFINITY,
+  POOL_EMPTY,
+  POOL_SLOTS_COUNT,
+  SOURCE_PORTS,
+} from '../layout/services';
+import { TABLES_GATEWAY4, TABLES_GATEWAY6, TABLES_NODE4, TABLES_NODE6 } from '../layout/tables';
+import { Packet } from '../packet';
+import { flowFind, flowRemove, isExpired, isFlowOf, isFront, translationOf, twinOf } from '../table/flow';
+import { backendAt, backendFind, backendFor, frontendFind, NO_BACKEND } from '../table/service';
+import { Verdict } from '../verdict';
+import { copyAddress, isSameAddress, isUnspecified } from '../wire/address';
+import { PROTOCOL_UDP } from '../wire/protocol';
+import { area, epoch } from '../worker';
+import { hashFlow } from './parse';
+import { copyChecked } from './service-flow';
+import { keepReceived, receivedOf, rewrite, setEnds, translateForward } from './translate';
+
+/** Source ports that are tried for a connection before it is refused. */
+const ATTEMPTS: u32 = 64;
+
+/**
+ * Whether a packet may be for a Service: it has no flow here, or a front, or one that it opened past a Service which may
+ * have come since. `asks` where it asks for a connection.
+ */
+export function mayBeForService(packet: Packet, flow: usize, asks: bool): bool {
+  // The sender's node translates.
+  if (packet.tunnel() !== NO_TUNNEL) return false;
+  if (flow === 0 || isFront(flow)) return true;
+  if (packet.direction() !== DIRECTION_FORWARD) return false;
+  if (!asks && packet.protocol() !== PROTOCOL_UDP) return false;
+  if (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) return false;
+  return asks || <u32>(load<u64>(flow, FLOW_PATH_FORWARD) >> 32) !== (epoch ^ packet.hash());
+}
+
+/**
+ * Translates a packet to a Service, and sets its FLOW and DIRECTION anew; others stay as they are.
+ * `flow` is what its own ends lead to.
+ */
+export function service(packet: Packet, flow: usize, asks: bool): void {
+  if (flow !== 0 && isFront(flow)) {
+    if (packet.direction() !== DIRECTION_FORWARD) {
+      // Nobody speaks for a Service but this node.
+      packet.setFlow(0);
+      return;
+    }
+    if (followFront(packet, flow, asks)) return;
+  }
+  const frontend = frontendFind(area, packet.destination(), packet.protocol(), packet.dport());
+  if (frontend === 0) {
+    noFrontend(packet, flow);
+    return;
+  }
+  if (flow !== 0 && !isFront(flow)) {
+    // It has passed by the Service until now.
+    flowRemove(flow);
+    flow = 0;
+  }
+  open(packet, frontend, flow);
+}
+
+/** Takes a packet where its front leads. @returns false where it must be led elsewhere */
+function followFront(packet: Packet, front: usize, asks: bool): bool {
+  const row = translationOf(front);
+  if ((asks || packet.protocol() === PROTOCOL_UDP) && !stillServes(packet, front, row)) return false;
+  translateForward(packet, row);
+  const twin = twinOf(front);
+  if (twin !== 0 && isFlowOf(twin, packet)) {
+    packet.setFlow(twin);
+    packet.setDirection(DIRECTION_FORWARD);
+  } else {
+    flowFind(packet);
+  }
+  copyChecked(receivedOf(packet), row);
+  packet.addFlags(PACKET_IS_FOR_SERVICE);
+  packet.setFront(front);
+  return true;
+}
+
+/**
+ * Whether a new packet of a client may go where the one before went: UDP as long as the backend serves, a connection
+ * that is asked for while its handshake lasts, too.
+ */
+function stillServes(packet: Packet, front: usize, row: usize): bool {
+  const flow = twinOf(front);
+  if (packet.protocol() !== PROTOCOL_UDP) {
+    if (flow === 0 || isExpired(front)) return false;
+    const state = <u32>load<u8>(flow, FLOW_STATE);
+    if (state >= FLOW_IS_CLOSED) return false;
+    // A SYN in the middle of a connection: its receiver has to answer it.
+    if (state !== FLOW_IS_NEW) return true;
+  } else if (isExpired(front)) {
+    return false;
+  }
+  if (load<u32>(row, TRANSLATION_CHECKED) === epoch) return true;
+  const frontend = frontendFind(area, packet.destination(), packet.protocol(), packet.dport());
+  if (frontend !== 0) {
+    const place = backendFind(
+      poolOf(packet, frontend),
+      row + TRANSLATION_DESTINATION,
+      load<u32>(row, TRANSLATION_PORTS) >> 16,
+      load<u32>(row, TRANSLATION_HINT),
+    );
+    if (place !== NO_BACKEND) {
+      store<u32>(row, place, TRANSLATION_HINT);
+      store<u32>(row, epoch, TRANSLATION_CHECKED);
+      return true;
+    }
+  }
+  if (flow !== 0 && twinOf(flow) === front) flowRemove(flow);
+  return false;
+}
+
+function noFrontend(packet: Packet, flow: usize): void {
+  if (flow !== 0 && isFront(flow)) {
+    flowRemove(flow);
+    packet.setFlow(0);
+  }
+  if (frontendFind(area, packet.destination(), 0, 0) === 0) return;
+  packet.setVerdict(
+    packet.has(PACKET_IS_LATER_FRAGMENT) && packet.ports() === 0
+      ? Verdict.FragmentWithoutFirst
+      : Verdict.ServiceNoSuchPort,
+  );
+}
+
+function poolOf(_packet: Packet, frontend: usize): usize {
+  return <usize>load<u32>(frontend, FRONTEND_INSIDE);
+}
+
+/** Chooses the backend of a packet without a flow. `front` is what its ends led to; 0. */
+function open(packet: Packet, frontend: usize, front: usize): void {
+  const pool = poolOf(packet, frontend);
+  if (load<u32>(pool, POOL_SLOTS_COUNT) === 0) {
+    packet.setVerdict(load<u32>(pool, POOL_EMPTY));
+    return;
+  }
+  const client = packet.source();
+  const place = backendFor(pool, client, load<u32>(pool, POOL_AFFINITY) === 0 ? packet.sport() : 0);
+  const backend = backendAt(pool, place);
+  keepReceived(packet);
+  const received = receivedOf(packet);
+  store<u32>(received, load<u32>(frontend, FRONTEND_SERVICE), TRANSLATION_SERVICE);
+  store<u32>(received, epoch, TRANSLATION_CHECKED);
+  store<u32>(received, place, TRANSLATION_HINT);
+  copyAddress(packet.destination(), backend);
+  packet.setPorts(packet.sport(), <u32>load<u16>(backend, BACKEND_PORT));
+  // A pod that reaches itself would answer itself, and nobody would translate that.
+  const isHairpin = isSameAddress(client, backend);
+  if (isHairpin) copyAddress(client, ownAddress(packet.version()));
+  if (!findFree(packet, received, isHairpin)) {
+    setEnds(packet, received);
+    packet.setVerdict(Verdict.ServiceNoSourcePort);
+    return;
+  }
+  rewrite(packet);
+  packet.addFlags(PACKET_IS_FOR_SERVICE);
+  packet.setFront(front);
+}
+
+/** This node in the pod network, where it has an address there. */
+function ownAddress(version: u32): usize {
+  const own = area + (version === 4 ? TABLES_NODE4 : TABLES_NODE6);
+  return isUnspecified(own) ? area + (version === 4 ? TABLES_GATEWAY4 : TABLES_GATEWAY6) : own;
+}
+
+/**
+ * Sets FLOW and HASH of a packet that has its new ends, and another source port where a connection that is not the
+ * packet's own has these. `isOurs`: the source is this node, whose own ports stay its own.
+ * @returns false where no port is free
+ */
+function findFree(packet: Packet, received: usize, isOurs: bool): bool {
+  hashFlow(packet);
+  if (!isOurs && isFree(packet, received)) return true;
+  const first = packet.hash() % SOURCE_PORTS;
+  const dport = packet.dport();
+  for (let i: u32 = 0; i < ATTEMPTS; i++) {
+    packet.setPorts(FIRST_SOURCE_PORT + ((first + i) % SOURCE_PORTS), dport);
+    hashFlow(packet);
+    if (isFree(packet, received)) return true;
+  }
+  return false;
+}
+
+/** Whether nobody has these ends, or this very connection of the client. */
+function isFree(packet: Packet, received: usize): bool {
+  const flow = flowFind(packet);
+  if (flow === 0 || isExpired(flow)) return true;
+  if (packet.direction() !== DIRECTION_FORWARD) return false;
+  if (!(<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED)) return false;
+  const row = translationOf(flow);
+  return (
+    load<u32>(row, TRANSLATION_PORTS) === load<u32>(received, TRANSLATION_PORTS) &&
+    isSameAddress(row + TRANSLATION_SOURCE, received + TRANSLATION_SOURCE) &&
+    isSameAddress(row + TRANSLATION_DESTINATION, received + TRANSLATION_DESTINATION)
+  );
+}
