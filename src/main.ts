@@ -25,6 +25,11 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
     load: async () => (await import('./cli/status.ts')).statusCommand(),
   },
   {
+    name: 'doctor',
+    summary: 'check this host, and say what to do about each finding',
+    load: async () => (await import('./cli/doctor.ts')).doctorCommand(),
+  },
+  {
     name: 'connectivity',
     summary: 'probe every pair of nodes and pods, and name what fails and why',
     load: async () => (await import('./cli/connectivity.ts')).connectivityCommand(),

@@ -10,8 +10,8 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Before what other networks usually call theirs: runtimes take the first file by name. */
-const CONFIGURATION = '10-overweft.conflist';
-const PLUGIN = 'overweft-cni';
+export const CONFIGURATION = '10-overweft.conflist';
+export const PLUGIN = 'overweft-cni';
 
 /** The network configuration list of CNI 1.1 for a daemon's socket. */
 export const networkConfiguration = (socket: string): object => ({
@@ -57,7 +57,8 @@ export const uninstall = (directories: {
     return true;
   });
 
-const builtPlugin = (): string => fileURLToPath(import.meta.resolve('#build/overweft-cni'));
+/** The one of this version. */
+export const builtPlugin = (): string => fileURLToPath(import.meta.resolve('#build/overweft-cni'));
 
 function replace(path: string, write: (temporary: string) => void, mode: number): void {
   const temporary = join(path, '..', `.${basename(path)}.new`);

@@ -34,7 +34,7 @@ interface ShownAddress {
 }
 
 /** Who made a rule, as `ip rule` shows it: a number that rt_protos(5) leaves free. */
-const PROTOCOL = '244';
+export const RULE_PROTOCOL = '244';
 
 const firstOf = (family: 4 | 6, addresses: readonly Address[]): Address | undefined =>
   addresses.find((address) => address.family === family);
@@ -124,7 +124,7 @@ export class NodePorts {
     ];
     for (const family of families) {
       const there = (await ipQuery(['rule show'], { family })).filter(
-        ({ protocol }) => protocol === PROTOCOL,
+        ({ protocol }) => protocol === RULE_PROTOCOL,
       );
       const texts = there.map(
         ({ priority, iif, table }) => `preference ${priority}${iif ? ` iif ${iif}` : ''} lookup ${table}`,
@@ -132,7 +132,7 @@ export class NodePorts {
       const added = wanted.filter((text) => !texts.includes(text)).map((text) => `rule add ${text}`);
       const removed = texts.filter((text) => !wanted.includes(text)).map((text) => `rule del ${text}`);
       await ipBatch(
-        [...added, ...removed].map((line) => `${line} protocol ${PROTOCOL}`),
+        [...added, ...removed].map((line) => `${line} protocol ${RULE_PROTOCOL}`),
         { family },
       );
     }
