@@ -21,6 +21,7 @@ napi_value interfaceFeatures(Environment&, const Arguments&);
 
 // udp.cc
 napi_value openUdp(Environment&, const Arguments&);
+napi_value pathMtu(Environment&, const Arguments&);
 
 // raw_ip.cc
 napi_value openRawIp(Environment&, const Arguments&);
@@ -34,6 +35,8 @@ napi_value signal(Environment&, const Arguments&);
 napi_value release(Environment&, const Arguments&);
 napi_value close(Environment&, const Arguments&);
 napi_value duplicate(Environment&, const Arguments&);
+napi_value bequeath(Environment&, const Arguments&);
+napi_value inherit(Environment&, const Arguments&);
 
 // slots.cc
 napi_value adoptTap(Environment&, const Arguments&);

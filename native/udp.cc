@@ -4,6 +4,8 @@
 #include <netinet/udp.h>
 #include <sys/socket.h>
 
+#include <cerrno>
+
 #include "address.h"
 #include "boundary.h"
 #include "exports.h"
@@ -72,6 +74,23 @@ napi_value openUdp(Environment& environment, const Arguments& arguments) {
       .set("sendBuffer", double(builder.bufferSize(SO_SNDBUF)))
       .set("fd", double(environment.held.hold(builder.take())));
   return result.value();
+}
+
+napi_value pathMtu(Environment& environment, const Arguments& arguments) {
+  int fd = arguments.descriptor(0);
+  std::string text = arguments.string(1, "address");
+  if (!environment.held.holds(fd)) throwErrno(EBADF, "pathMtu", "fd " + std::to_string(fd));
+  // Connecting sends nothing: it looks the route up. Any port will do, and the discard service's is nobody's.
+  constexpr uint16_t kDiscard = 9;
+  SocketAddress address = parseAddress("pathMtu", text, kDiscard);
+  if (connect(fd, address.data(), address.length) != 0) throwErrno("connect", text);
+  bool six = address.family() == AF_INET6;
+  int mtu = 0;
+  socklen_t size = sizeof mtu;
+  if (getsockopt(fd, six ? IPPROTO_IPV6 : IPPROTO_IP, six ? IPV6_MTU : IP_MTU, &mtu, &size) != 0) {
+    throwErrno(six ? "getsockopt(IPV6_MTU)" : "getsockopt(IP_MTU)", text);
+  }
+  return toNumber(arguments.env(), mtu);
 }
 
 }  // namespace overweft

@@ -16,7 +16,7 @@ const commands: readonly { name: string; summary: string; load: () => Promise<Co
   },
   {
     name: 'enter',
-    summary: "run a command, or a shell, in the namespaces of an ordinary user's lab",
+    summary: "run a command, or a shell, in the namespaces of an ordinary user's lab or daemon",
     load: async () => (await import('./cli/enter.ts')).enterCommand(),
   },
   {

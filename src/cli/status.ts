@@ -1,9 +1,12 @@
 // `overweft status`: what the running daemon has.
+import { geteuid } from 'node:process';
 import { Command } from 'commander';
 import { daemonStatus } from '../daemon/client.ts';
+import { userDirectory } from '../rootless/user-directory.ts';
 import { statusText } from './status-text.ts';
 
-export const DEFAULT_SOCKET = '/run/overweft/overweft.sock';
+/** Root's daemon, or the user's own. */
+export const DEFAULT_SOCKET = `${geteuid?.() === 0 ? '/run/overweft' : userDirectory()}/overweft.sock`;
 
 export function statusCommand(): Command {
   return new Command('status')

@@ -51,11 +51,14 @@ const families: readonly (4 | 6)[] = existsSync('/proc/sys/net/ipv6') ? [4, 6] :
 /** Brings up what a snapshot says of the node; does nothing when that is what is there. */
 export class NodePorts {
   readonly #config: Config;
+  readonly #own: readonly Address[];
   readonly #log: Logger;
   #applied = '';
 
-  constructor(config: Config, log: Logger) {
+  /** @param own underlay addresses that this network namespace has */
+  constructor(config: Config, own: readonly Address[], log: Logger) {
     this.#config = config;
+    this.#own = own;
     this.#log = log;
   }
 
@@ -83,8 +86,7 @@ export class NodePorts {
         [...desired.clusterCIDRs, ...outliers, ...this.#services(desired)].map((one) => [one.text, one]),
       ).values(),
     ].filter(({ address }) => has(address));
-    const source = (family: 4 | 6) =>
-      firstOf(family, [...this.#config.underlay.addresses, ...podNetworkAddresses]);
+    const source = (family: 4 | 6) => firstOf(family, [...this.#own, ...podNetworkAddresses]);
     const nodes = desired.peers.flatMap(({ isStatic, probes }) => (isStatic ? [] : probes)).filter(has);
     return nodeTaps.map(({ kind, device }) => ({
       device,

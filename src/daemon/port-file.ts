@@ -1,5 +1,6 @@
 // The attached ports, remembered in the run directory: a restarted daemon attaches them again.
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { macField, nameField, pathField } from '../config/fields.ts';
@@ -31,6 +32,8 @@ export interface RememberedPort extends PortPlace {
 }
 
 const remembered = portRequest.extend({ namespace: nameField, pod: nameField, mac: macField });
+
+export const portFileIn = (runDirectory: string): string => join(runDirectory, 'ports.json');
 
 export class PortFile {
   readonly #path: string;

@@ -25,3 +25,9 @@ export function limitPrivileges(addon: Addon): void {
   addon.keepCapabilities(NEEDED);
   execve?.(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
 }
+
+/** @throws Error for the user, where this process cannot make interfaces */
+export function requirePrivileges(addon: Addon): void {
+  if ((addon.capabilities() & (1n << CAP_NET_ADMIN)) !== 0n) return;
+  throw new Error('a node daemon needs CAP_NET_ADMIN: run it as root, or with --rootless');
+}

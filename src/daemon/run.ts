@@ -24,6 +24,7 @@ import { Ledger } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import { type Addon, loadAddon } from '../phy/addon.ts';
 import { RawSocket } from '../phy/raw.ts';
+import type { Inherited } from '../rootless/underlay.ts';
 import { openStore } from '../store/open.ts';
 import { faultText } from '../store/store.ts';
 import { version } from '../version.ts';
@@ -38,13 +39,14 @@ import { metricsOf } from './metrics.ts';
 import { NodePorts } from './node-ports.ts';
 import { chooseOffloads, maxBatch, offloadBits } from './offloads.ts';
 import { PathMtus } from './path-mtu.ts';
-import { PortFile } from './port-file.ts';
+import { PortFile, portFileIn } from './port-file.ts';
 import { Ports } from './ports.ts';
 import { ServiceManager } from './service-manager.ts';
 import { ServicesOutside } from './services-outside.ts';
+import { OpenedHere } from './socket-source.ts';
 import { UnderlaySockets } from './sockets.ts';
 import { statusOf } from './status.ts';
-import { Underlay } from './underlay.ts';
+import { routesHere, Underlay } from './underlay.ts';
 
 /** How often routes of the underlay are looked up again. */
 const ROUTES_MS = 10_000;
@@ -56,8 +58,11 @@ const SWEEP_MS = 3_000;
 const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) =>
   api.socket ?? join(runDirectory, 'overweft.sock');
 
-/** Runs until a signal asks it to stop; resolves with the exit status. */
-export async function runDaemon(config: Config): Promise<number> {
+/**
+ * Runs until a signal asks it to stop; resolves with the exit status.
+ * @param inherited the underlay, where it lies in another network namespace than this process
+ */
+export async function runDaemon(config: Config, inherited?: Inherited): Promise<number> {
   process.umask(0o077);
   // Written at once: what is said last before a crash matters most.
   const log = pino(
@@ -76,7 +81,7 @@ export async function runDaemon(config: Config): Promise<number> {
   }
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(config, log, (error) => {
+    daemon = await startDaemon(config, inherited, log, (error) => {
       log.fatal({ err: error }, 'a worker has died');
       end(1);
     });
@@ -94,7 +99,12 @@ interface Daemon {
   stop(): Promise<void>;
 }
 
-async function startDaemon(config: Config, log: Logger, died: (error: Error) => void): Promise<Daemon> {
+async function startDaemon(
+  config: Config,
+  inherited: Inherited | undefined,
+  log: Logger,
+  died: (error: Error) => void,
+): Promise<Daemon> {
   const { runDirectory, underlay: settings } = config;
   mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
   const pidFile = join(runDirectory, 'pid');
@@ -124,8 +134,9 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     tunnels: CounterRows.tunnels(memory, config.workers),
     decisions: CounterRows.decisions(memory, config.workers),
   };
-  const underlay = new Underlay(settings.interface, settings.addresses);
-  const sockets = new UnderlaySockets(addon, memory, pool, config, offloads.udpGro.used);
+  const underlay = new Underlay(inherited?.lookUp ?? routesHere(settings.interface, settings.addresses));
+  const source = inherited ?? new OpenedHere(addon, config, offloads.udpGro.used);
+  const sockets = new UnderlaySockets(addon, memory, pool, config, source);
   const ports = new Ports({
     addon,
     pool,
@@ -133,11 +144,11 @@ async function startDaemon(config: Config, log: Logger, died: (error: Error) => 
     node: config.node,
     workers: config.workers,
     offloads: { csum: true, tso: offloads.tso.used, uso: offloads.uso.used },
-    file: new PortFile(join(runDirectory, 'ports.json'), log),
+    file: new PortFile(portFileIn(runDirectory), log),
     log,
   });
   ports.restore();
-  const nodePorts = new NodePorts(config, log);
+  const nodePorts = new NodePorts(config, inherited ? [] : settings.addresses, log);
   const masquerade = new Masquerade(config, log);
   const store = openStore(config.store);
   const ledger = new Ledger({

@@ -24,11 +24,8 @@ import type { Tunnel } from '../control/topology.ts';
 import type { Memory } from '../dataplane/memory.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
 import type { Address } from '../net/address.ts';
-import type { Addon, SocketKind } from '../phy/addon.ts';
-
-/** Source ports to send from (RFC 7348 §5: the dynamic range). */
-const FIRST_SOURCE_PORT = 49_152;
-const LAST_SOURCE_PORT = 65_535;
+import type { Addon, SocketKind, UdpSocket } from '../phy/addon.ts';
+import type { SocketSource, UdpEncapsulation } from './socket-source.ts';
 
 /** An open socket. */
 export interface UnderlaySocket {
@@ -61,19 +58,19 @@ export class UnderlaySockets {
   readonly #memory: Memory;
   readonly #pool: WorkerPool;
   readonly #config: Config;
-  readonly #gro: boolean;
+  readonly #source: SocketSource;
   readonly #open: UnderlaySocket[] = [];
   readonly #send = new Map<string, SendSlots>();
   readonly #receiving = new Set<string>();
   #pending: Pending[] = [];
   #nextSlot = FIRST_SOCKET_SLOT;
 
-  constructor(addon: Addon, memory: Memory, pool: WorkerPool, config: Config, gro: boolean) {
+  constructor(addon: Addon, memory: Memory, pool: WorkerPool, config: Config, source: SocketSource) {
     this.#addon = addon;
     this.#memory = memory;
     this.#pool = pool;
     this.#config = config;
-    this.#gro = gro;
+    this.#source = source;
   }
 
   get list(): readonly UnderlaySocket[] {
@@ -127,80 +124,37 @@ export class UnderlaySockets {
     this.#receiving.add(name);
   }
 
-  #openUdp(encapsulation: 'vxlan' | 'geneve', local: Address): void {
-    const { ports, underlay } = this.#config;
+  #openUdp(encapsulation: UdpEncapsulation, local: Address): void {
+    const { family, text: address } = local;
     const kind = encapsulation === 'vxlan' ? SOCKET_VXLAN : SOCKET_GENEVE;
-    this.#place(local, ports[encapsulation], encapsulation, kind, true);
-    if (this.#send.has(`udp/${local.family}`)) return;
+    const receivers = this.#source.receivers(encapsulation, local);
+    const [first] = receivers;
+    if (!first) throw new TypeError(`no socket receives ${encapsulation} over IPv${family}`);
+    const fds = receivers.map(({ fd }) => fd);
+    const senders = this.#send.has(`udp/${family}`) ? [] : this.#senders(local, fds);
+    this.#add({ ...first, purpose: encapsulation, family, address }, fds, kind, 'udp', true);
+    if (senders.length === 0) return;
     const slot = this.#nextSlot;
-    let port = FIRST_SOURCE_PORT;
-    for (let opened = 0; opened < underlay.entropyPorts; port++) {
-      if (port > LAST_SOURCE_PORT)
-        throw new Error(`no ${underlay.entropyPorts} free UDP ports from ${FIRST_SOURCE_PORT} on`);
-      try {
-        this.#place(local, port, 'send', SOCKET_NONE, false);
-        opened++;
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-      }
-    }
-    this.#send.set(`udp/${local.family}`, { slot, slots: underlay.entropyPorts });
+    for (const socket of senders)
+      this.#add({ ...socket, purpose: 'send', family, address }, [socket.fd], SOCKET_NONE, 'udp', false);
+    this.#send.set(`udp/${family}`, { slot, slots: senders.length });
   }
 
-  #place(
-    local: Address,
-    port: number,
-    purpose: UnderlaySocket['purpose'],
-    kind: number,
-    receive: boolean,
-  ): void {
-    const { underlay, workers } = this.#config;
-    // By addresses and ports, of which the source's tells inner flows apart: each flow stays with one worker.
-    const count = receive ? workers : 1;
-    const open = () =>
-      this.#addon.openUdp({
-        address: local.text,
-        port,
-        gro: receive && this.#gro,
-        checksum: underlay.outerChecksum,
-        acceptZeroChecksum: underlay.acceptZeroChecksumIPv6,
-        ttl: underlay.ttl,
-        pmtudisc: 'do',
-        receiveTos: receive,
-        // A socket that only sends needs no room for what strays in.
-        receiveBuffer: receive ? underlay.bufferBytes : 4096,
-        sendBuffer: underlay.bufferBytes,
-        device: underlay.interface,
-        // The address may come, or come back, later than this daemon.
-        freebind: true,
-        reusePort: count > 1,
-      });
-    const sockets = Array.from({ length: count }, open);
-    const [socket] = sockets as [(typeof sockets)[0]];
-    this.#add(
-      { ...socket, purpose, family: local.family, address: local.text },
-      sockets.map(({ fd }) => fd),
-      kind,
-      'udp',
-      receive,
-    );
+  /** What was opened before goes where these cannot be had: the next try begins anew. */
+  #senders(local: Address, before: readonly number[]): readonly UdpSocket[] {
+    try {
+      return this.#source.senders(local);
+    } catch (error) {
+      for (const fd of before) this.#addon.close(fd);
+      throw error;
+    }
   }
 
   #openRaw(local: Address): void {
-    const { underlay } = this.#config;
     const { family } = local;
     const slot = this.#nextSlot;
     for (const protocol of [4, 41] as const) {
-      const socket = this.#addon.openRawIp({
-        address: local.text,
-        protocol,
-        pmtudisc: 'do',
-        receiveTos: true,
-        receiveBuffer: underlay.bufferBytes,
-        sendBuffer: underlay.bufferBytes,
-        device: underlay.interface,
-        freebind: true,
-      });
+      const socket = this.#source.raw(protocol, local);
       const kind = family === 4 ? SOCKET_IPIP4 : protocol === 4 ? SOCKET_IPIP6_4 : SOCKET_IPIP6_6;
       const facts = { purpose: 'ipip', family, address: local.text, port: 0, gro: false } as const;
       this.#add({ ...socket, ...facts }, [socket.fd], kind, family === 4 ? 'raw4' : 'raw6', true);

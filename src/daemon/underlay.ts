@@ -10,20 +10,24 @@ const ETHERNET_MTU = 1500;
 /** Smallest MTU that is believed: IPv4 must carry 576 (RFC 791), IPv6 1280 (RFC 8200 §5). */
 const LEAST = { 4: 576, 6: 1280 };
 
+/** What the host says of the ways to some peers. */
+export interface RouteMtus {
+  /** Of the device that has this node's address; undefined where there is none. */
+  readonly own: number | undefined;
+  /** Of the routes that are there, by address. */
+  readonly byRemote: ReadonlyMap<string, number>;
+}
+
+export type LookUp = (remotes: readonly Address[]) => Promise<RouteMtus>;
+
 export class Underlay {
-  readonly #device: string | undefined;
-  readonly #addresses: readonly Address[];
+  readonly #ask: LookUp;
   #mtus = new Map<string, number>();
   #own = ETHERNET_MTU;
   #revision = 0;
 
-  /**
-   * @param device that the sockets are bound to
-   * @param addresses this node's own
-   */
-  constructor(device: string | undefined, addresses: readonly Address[]) {
-    this.#device = device;
-    this.#addresses = addresses;
+  constructor(ask: LookUp) {
+    this.#ask = ask;
   }
 
   /** Another one whenever an MTU may be another one. */
@@ -59,28 +63,39 @@ export class Underlay {
   }
 
   async #lookUp(remotes: readonly Address[]): Promise<Map<string, number>> {
-    const device = this.#device === undefined ? '' : ` oif ${this.#device}`;
+    const { own = ETHERNET_MTU, byRemote } = await this.#ask(remotes);
+    this.#own = own;
+    return new Map(remotes.map(({ text }) => [text, byRemote.get(text) ?? own]));
+  }
+}
+
+/**
+ * Asks the kernel of this process's network namespace.
+ * @param device that the sockets are bound to
+ * @param addresses this node's own
+ */
+export const routesHere =
+  (device: string | undefined, addresses: readonly Address[]): LookUp =>
+  async (remotes) => {
+    const bound = device === undefined ? '' : ` oif ${device}`;
     const [links, routes] = await Promise.all([
       ipQuery(['address show']),
-      ipQuery(remotes.map(({ text }) => `route get ${text}${device}`)),
+      ipQuery(remotes.map(({ text }) => `route get ${text}${bound}`)),
     ]);
+    const isOwn = (local: string | undefined) => {
+      const parsed = parseAddress(local ?? '');
+      return addresses.some(({ text }) => text === parsed?.text);
+    };
     const linkMtus = new Map(links.map(({ ifname, mtu }) => [ifname, Number(mtu)]));
     const own = links.find(({ addr_info }) =>
-      (addr_info as { local?: string }[] | undefined)?.some(({ local }) => this.#isOwn(local)),
+      (addr_info as { local?: string }[] | undefined)?.some(({ local }) => isOwn(local)),
     );
-    this.#own = linkMtus.get(this.#device ?? own?.ifname) ?? ETHERNET_MTU;
-    const fallback = this.#own;
-    const found = new Map<string, number>(remotes.map(({ text }) => [text, fallback]));
+    const byRemote = new Map<string, number>();
     for (const { dst, dev, metrics } of routes) {
       const remote = parseAddress(String(dst));
       const metric = (metrics as { mtu?: number }[] | undefined)?.find(({ mtu }) => mtu !== undefined)?.mtu;
-      if (remote) found.set(remote.text, Number(metric ?? linkMtus.get(dev) ?? fallback));
+      const mtu = metric ?? linkMtus.get(dev);
+      if (remote && mtu !== undefined) byRemote.set(remote.text, Number(mtu));
     }
-    return found;
-  }
-
-  #isOwn(local: string | undefined): boolean {
-    const parsed = parseAddress(local ?? '');
-    return this.#addresses.some(({ text }) => text === parsed?.text);
-  }
-}
+    return { own: linkMtus.get(device ?? own?.ifname), byRemote };
+  };

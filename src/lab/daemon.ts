@@ -49,7 +49,7 @@ export const writeConfig = (place: DaemonPlace, config: object): void =>
 const startPatienceMs = 15_000;
 
 /** Returns when the daemon's first tables are live. */
-export async function daemonReady(daemon: Daemon): Promise<void> {
+export async function daemonReady(daemon: Pick<Daemon, 'name' | 'socket' | 'ended'>): Promise<void> {
   const deadline = performance.now() + startPatienceMs;
   let missing = 'its socket does not answer';
   for (;;) {
@@ -73,7 +73,7 @@ export async function daemonReady(daemon: Daemon): Promise<void> {
 
 /** Gives a pod its interface; returns when the pod's tables are live. */
 export async function attachPod(
-  daemon: DaemonPlace,
+  daemon: Pick<DaemonPlace, 'name' | 'socket'>,
   pod: { namespace: string; name: string; netns: string },
 ): Promise<void> {
   const path = `/v1/ports/${pod.namespace}/${pod.name}`;

@@ -86,13 +86,13 @@ interface RawIpOptions extends SocketOptions {
 }
 
 /** An open socket; buffer sizes as the kernel counts them, about double of what was asked for. */
-interface RawIpSocket {
+export interface RawIpSocket {
   readonly fd: number;
   readonly receiveBuffer: number;
   readonly sendBuffer: number;
 }
 
-interface UdpSocket extends RawIpSocket {
+export interface UdpSocket extends RawIpSocket {
   readonly port: number;
   readonly gro: boolean;
 }
@@ -140,6 +140,12 @@ export interface Addon {
   interfaceFeatures(name: string): string[];
   openUdp(options: UdpOptions): UdpSocket;
   /**
+   * MTU of the route to an address of the socket's family in the namespace where the socket was opened, as the kernel
+   * knows it (IP_MTU, ip(7); IPV6_MTU, RFC 3542 §11.4). Connects the socket, which therefore is for nothing else.
+   * ENETUNREACH: there is no route.
+   */
+  pathMtu(fd: number, address: string): number;
+  /**
    * One socket for both directions. Outgoing messages begin with the whole outer header; incoming ones do so on IPv4
    * only. The kernel fills in the IPv4 total length and header checksum (raw(7)).
    */
@@ -159,6 +165,10 @@ export interface Addon {
   close(fd: number): void;
   /** Another descriptor of the same socket, owned by this thread. */
   duplicate(fd: number): number;
+  /** Gives a descriptor to the next program that this process executes; returns its number there, 64 or more. */
+  bequeath(fd: number): number;
+  /** Takes ownership of a descriptor that the program before this one has bequeathed; returns `fd`. */
+  inherit(fd: number): number;
 
   /** Takes a TAP over into a slot in 0..MAX_PORTS-1. EBUSY when the slot is taken. */
   adoptTap(slot: number, fd: number): void;

@@ -1,37 +1,51 @@
 /**
- * The process that keeps the namespaces of a user's lab from one command to the next: it sleeps, and they live as long
- * as it does.
+ * The process that keeps a user's namespaces from one command to the next, and from one daemon to the next: it sleeps,
+ * and they live as long as it does. A user has one for his lab and one for his node.
  *
- *     XDG_RUNTIME_DIR/overweft/lab-keeper   "PID user:[INODE]": its process id and user namespace
- *     XDG_RUNTIME_DIR/overweft/lab          link to the lab's directory, which lies in the keeper's /run
+ *     XDG_RUNTIME_DIR/overweft/lab-keeper    its process id, and when it began in ticks since boot
+ *                              node-keeper
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { text } from 'node:stream/consumers';
-import { labDirectory } from '../lab/state.ts';
 import { RootlessError } from './error.ts';
-import { enteredEnvironment, inNewNamespaces } from './namespaces.ts';
+import { enteredEnvironment, inNewNamespaces, requireNamespaces } from './namespaces.ts';
 import { ensureUserDirectory, userDirectory } from './user-directory.ts';
 
-const record = () => `${userDirectory()}/lab-keeper`;
-const link = () => `${userDirectory()}/lab`;
+export type Kept = 'lab' | 'node';
+
+const record = (kept: Kept) => `${userDirectory()}/${kept}-keeper`;
 
 /** Process id of the keeper; undefined where there is none. */
-export function findKeeper(): number | undefined {
+export function findKeeper(kept: Kept): number | undefined {
   try {
-    const [pid, namespace] = readFileSync(record(), 'utf8').trim().split(' ');
+    const [pid = '', began] = readFileSync(record(kept), 'utf8').trim().split(' ');
     // Another process may have its number by now.
-    return readlinkSync(`/proc/${pid}/ns/user`) === namespace ? Number(pid) : undefined;
+    return beginOf(pid) === began ? Number(pid) : undefined;
   } catch {
     return undefined;
   }
 }
 
-/** @throws RootlessError where another command of this user starts one, too */
-export async function startKeeper(): Promise<number> {
-  ensureUserDirectory();
-  const [command, args] = inNewNamespaces('exec >&- 2>&-; exec sleep infinity', []);
+/** Field 22 of proc_pid_stat(5); the second one, which may hold spaces, ends with the last parenthesis. */
+function beginOf(pid: number | string): string | undefined {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+}
+
+/**
+ * Process id of the keeper, which is started where there is none.
+ * @param script lines of sh that set its namespaces up; their first argument is the user's directory
+ * @throws RootlessError where the host does not allow it, or another command of this user starts one, too
+ */
+export async function ensureKeeper(kept: Kept, script = ''): Promise<number> {
+  const found = findKeeper(kept);
+  if (found !== undefined) return found;
+  requireNamespaces();
+  const directory = ensureUserDirectory();
+  const [command, args] = inNewNamespaces(`${script}\nexec >&- 2>&-; exec sleep infinity`, [directory]);
   const child = spawn(command, args, {
+    cwd: '/',
     env: enteredEnvironment(),
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -39,34 +53,27 @@ export async function startKeeper(): Promise<number> {
   const failed = new Promise<never>((_, reject) => child.on('error', reject));
   // Its streams end when all is made, or when it cannot be.
   const [, complaint] = await Promise.race([failed, Promise.all([text(child.stdout), text(child.stderr)])]);
-  const pid = child.pid ?? 0;
-  if (complaint !== '') throw new RootlessError(`the lab's namespaces cannot be made: ${complaint.trim()}`);
+  if (complaint !== '') throw new RootlessError(`namespaces cannot be made: ${complaint.trim()}`);
   child.unref();
-  forget();
+  const pid = child.pid ?? 0;
   try {
-    writeFileSync(record(), `${pid} ${readlinkSync(`/proc/${pid}/ns/user`)}\n`, { flag: 'wx', mode: 0o600 });
+    rmSync(record(kept), { force: true });
+    writeFileSync(record(kept), `${pid} ${beginOf(pid)}\n`, { flag: 'wx', mode: 0o600 });
   } catch (error) {
-    endKeeper(pid);
-    throw new RootlessError(`${record()}: ${(error as Error).message}`);
+    end(pid);
+    throw new RootlessError(`${record(kept)}: ${(error as Error).message}`);
   }
-  symlinkSync(insidePath(pid), link());
   return pid;
 }
 
-/** Ends the keeper when no lab is left in its namespaces. */
-export function endIdleKeeper(pid: number): void {
-  if (existsSync(insidePath(pid))) return;
-  forget();
-  endKeeper(pid);
+/** Ends a keeper: its namespaces go with the last process that is in them. */
+export function endKeeper(kept: Kept): void {
+  const pid = findKeeper(kept);
+  rmSync(record(kept), { force: true });
+  if (pid !== undefined) end(pid);
 }
 
-const insidePath = (pid: number) => `/proc/${pid}/root${labDirectory}`;
-
-function forget(): void {
-  for (const file of [record(), link()]) rmSync(file, { force: true });
-}
-
-function endKeeper(pid: number): void {
+function end(pid: number): void {
   try {
     process.kill(pid, 'SIGTERM');
   } catch {

@@ -1,34 +1,25 @@
 /** The lab of an ordinary user: its commands run in namespaces that outlive them. */
-import { foreground } from '../setup/foreground.mjs';
-import { RootlessError } from './error.ts';
-import { endIdleKeeper, findKeeper, startKeeper } from './keeper.ts';
-import { enteredEnvironment, inNamespacesOf, requireNamespaces } from './namespaces.ts';
+import { existsSync, rmSync, symlinkSync } from 'node:fs';
+import { labDirectory } from '../lab/state.ts';
+import { endKeeper, ensureKeeper } from './keeper.ts';
+import { enter } from './namespaces.ts';
+import { userDirectory } from './user-directory.ts';
 
 /**
- * Runs a command where this user's lab is, or is to be.
+ * Runs a command where this user's lab is, or is to be. While a lab is there, `lab` in the user's directory leads to
+ * the lab's own.
  * @param words the command and its arguments
  * @returns its exit status
  */
 export async function runInLab(words: readonly string[]): Promise<number> {
-  let keeper = findKeeper();
-  if (keeper === undefined) {
-    requireNamespaces();
-    keeper = await startKeeper();
-  }
+  const keeper = await ensureKeeper('lab');
+  const link = `${userDirectory()}/lab`;
+  const directory = `/proc/${keeper}/root${labDirectory}`;
   try {
-    return await foreground(...inNamespacesOf(keeper, words), enteredEnvironment());
+    return await enter(keeper, words);
   } finally {
-    endIdleKeeper(keeper);
+    rmSync(link, { force: true });
+    if (existsSync(directory)) symlinkSync(directory, link);
+    else endKeeper('lab');
   }
-}
-
-/**
- * Runs a command in the namespaces of this user's lab.
- * @returns its exit status
- * @throws RootlessError where there is no lab
- */
-export async function enterLab(words: readonly string[]): Promise<number> {
-  const keeper = findKeeper();
-  if (keeper === undefined) throw new RootlessError('you have no lab: overweft lab up makes one');
-  return foreground(...inNamespacesOf(keeper, words), enteredEnvironment());
 }

@@ -3,11 +3,12 @@
  *
  *     user     the user is root there, and of what belongs to it: nothing else
  *     network  only `lo`, until somebody adds to it
- *     mount    as the host's, but for a /run of its own, which `ip netns` and the lab write to
+ *     mount    as the host's, but for a /run that can be written to, as `ip netns` and the lab do
  */
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants } from 'node:fs';
 import { cwd, env, geteuid } from 'node:process';
+import { foreground } from '../setup/foreground.mjs';
 import { RootlessError } from './error.ts';
 
 /** Set for whatever runs in namespaces of ours. */
@@ -20,29 +21,34 @@ const path = `${env.PATH ?? ''}:/usr/local/sbin:/usr/sbin:/sbin`;
 export const enteredEnvironment = (): NodeJS.ProcessEnv => ({ ...env, PATH: path, [ENTERED]: '1' });
 
 /**
- * The user's own runtime directory stays in sight: what lies there is named to processes inside. A mount covers its
- * own path, so the directory is opened first and mounted again by its descriptor.
+ * A /run to write to, with all that is in the host's but for what Overweft and `ip netns` make there themselves. The
+ * mount covers the old one, which is opened first and reached by its descriptor.
  */
 const privateRun = `set -e
-if [ -n "$XDG_RUNTIME_DIR" ]; then exec 9<"$XDG_RUNTIME_DIR"; fi
+exec 9</run
 mount -t tmpfs -o mode=0755 overweft /run
-if [ -n "$XDG_RUNTIME_DIR" ] && ! [ "$XDG_RUNTIME_DIR" -ef /proc/self/fd/9 ]; then
-  mkdir -p "$XDG_RUNTIME_DIR"
-  mount --no-canonicalize --rbind /proc/self/fd/9 "$XDG_RUNTIME_DIR"
-fi
+for there in /proc/self/fd/9/*; do
+  here="/run/\${there##*/}"
+  [ -e "$there" ] || [ -L "$there" ] || continue
+  case "$here" in /run/netns | /run/overweft | /run/overweft-lab) continue ;; esac
+  if [ -L "$there" ]; then cp --no-dereference "$there" "$here"; continue; fi
+  if [ -d "$there" ]; then mkdir -p "$here"; else : >"$here"; fi
+  mount --no-canonicalize --rbind "$there" "$here"
+done
 exec 9<&-
 `;
 
 /**
- * Command and arguments that make the namespaces, run some lines of shell there and then execute a command, all in one
- * process. Root of a user namespace keeps that one.
- * @param script lines of sh that end with `exec`; the command's words are its arguments
+ * Command and arguments that make the namespaces and run some lines of shell there, all in one process. Root of a user
+ * namespace keeps that one.
+ * @param script lines of sh
+ * @param args what they know as $1, $2, …
  */
-export const inNewNamespaces = (script: string, words: readonly string[]): [string, string[]] => [
+export const inNewNamespaces = (script: string, args: readonly string[]): [string, string[]] => [
   'unshare',
   [
     ...(geteuid?.() === 0 ? [] : ['--user', '--map-root-user']),
-    ...['--net', '--mount', 'sh', '-c', `${privateRun}${script}`, 'sh', ...words],
+    ...['--net', '--mount', 'sh', '-c', `${privateRun}${script}`, 'sh', ...args],
   ],
 ];
 
@@ -53,10 +59,18 @@ export const inNewNamespaces = (script: string, words: readonly string[]): [stri
 export const inNamespacesOf = (pid: number, words: readonly string[]): [string, string[]] => [
   'nsenter',
   [
-    ...['--target', `${pid}`, '--user', '--preserve-credentials', '--net', '--mount'],
+    ...['--target', `${pid}`, '--net', '--mount'],
+    ...(geteuid?.() === 0 ? [] : ['--user', '--preserve-credentials']),
     ...['env', `--chdir=${cwd()}`, ...words],
   ],
 ];
+
+/**
+ * Runs a command in the namespaces of a process.
+ * @returns its exit status
+ */
+export const enter = (pid: number, words: readonly string[]): Promise<number> =>
+  foreground(...inNamespacesOf(pid, words), enteredEnvironment());
 
 /** @throws RootlessError where the host does not let this user do what Overweft needs */
 export function requireNamespaces(): void {

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
@@ -51,6 +52,26 @@ describe('an instance of the addon in each thread', () => {
     for (const call of [addon.close, addon.release, addon.duplicate, addon.signal]) {
       expect(() => call(socket.fd)).toThrow(expect.objectContaining({ code: 'EBADF' }));
     }
+  });
+
+  it('bequeaths a descriptor to the next program, which inherits it', () => {
+    const { fd, port } = addon.openUdp({ address: '127.0.0.1', port: 0 });
+    const before = openDescriptors();
+    const bequeathed = addon.bequeath(fd);
+    expect(bequeathed).toBeGreaterThanOrEqual(64);
+    expect(openDescriptors(), 'moved, not copied').toBe(before);
+    expect(() => addon.close(bequeathed), 'nobody here owns it').toThrow(
+      expect.objectContaining({ code: 'EBADF' }),
+    );
+    // What a program executed now would find open: only what is not closed on exec.
+    const command = `readlink /proc/self/fd/${bequeathed} /proc/self/fd/${fd}`;
+    expect(spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout).toMatch(/^socket:\[\d+\]\n$/);
+    expect(addon.inherit(bequeathed)).toBe(bequeathed);
+    expect(() => addon.inherit(bequeathed)).toThrow(expect.objectContaining({ code: 'EEXIST' }));
+    expect(spawnSync('sh', ['-c', command], { encoding: 'utf8' }).stdout).toBe('');
+    expect(() => addon.openUdp({ address: '127.0.0.1', port }), 'still bound').toThrow();
+    addon.close(bequeathed);
+    expect(() => addon.inherit(bequeathed)).toThrow(expect.objectContaining({ code: 'EBADF' }));
   });
 
   it('wakes another thread, once for each time', async () => {

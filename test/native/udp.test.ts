@@ -23,6 +23,17 @@ describeWith([root, command('ip')], 'UDP', () => {
   });
   afterAll(async () => ns[Symbol.asyncDispose]());
 
+  it('tells the MTU of a route, in the namespace where the socket was opened', async () => {
+    await ns.exec('ip', 'route', 'replace', '198.18.0.0/24', 'via', '192.0.2.2', 'mtu', 'lock', '1234');
+    const { fd } = addon.openUdp({ ...inside, address: '192.0.2.1', port: 0 });
+    expect(addon.pathMtu(fd, '198.18.0.7')).toBe(1234);
+    expect(addon.pathMtu(fd, '192.0.2.2'), 'another one of the same socket').toBe(1500);
+    expect(() => addon.pathMtu(fd, '203.0.113.1')).toThrow(expect.objectContaining({ code: 'ENETUNREACH' }));
+    expect(() => addon.pathMtu(fd, 'x')).toThrow("'x' is no IPv4 or IPv6 address");
+    addon.close(fd);
+    expect(() => addon.pathMtu(fd, '192.0.2.2')).toThrow(expect.objectContaining({ code: 'EBADF' }));
+  });
+
   it.each(families)('sends a burst as one UDP_SEGMENT and receives it merged (%s)', (_, address, source) => {
     using receiver = udp(0, { ...inside, address, gro: true, receiveTos: true });
     using sender = udp(1, { ...inside, address });
