@@ -10,14 +10,12 @@ import { addressField, integer, macField, prefixField } from '../config/fields.t
 import { encapsulationField } from '../config/schema.ts';
 import { covers } from '../net/prefix.ts';
 import { clusterNetworkPolicySpec } from './cluster-network-policy.ts';
-import { closedMetadata, metadata, metadataFields, protocolField, tolerated } from './object-fields.ts';
+import { closedMetadata, metadata, protocolField, tolerated } from './object-fields.ts';
 import { labelSelector } from './selectors.ts';
 import { type EndpointSliceObject, endpointSlice, type ServiceObject, service } from './services.ts';
 
 const ROUTER_MAC = 'overweft.io/router-mac';
 const ENCAPSULATION = 'overweft.io/encapsulation';
-/** What the API server calls a static pod's mirror; kubelet gives runtimes the annotation as the pod's UID. */
-const MIRROR = 'kubernetes.io/config.mirror';
 
 const node = z.looseObject({
   kind: z.literal('Node'),
@@ -52,27 +50,23 @@ const portName = z
     'must be a port name: at most 15 lower-case letters, digits and "-", with a letter',
   );
 
-const containerPort = z.object({
+const containerPort = z.looseObject({
   name: portName.nullish(),
   containerPort: integer(1, 65535),
   protocol: protocolField,
 });
 
-const container = z.object({
+const container = z.looseObject({
   ports: z.array(containerPort).nullish(),
   restartPolicy: z.string().nullish(),
 });
 
-/** Of a hundred thousand pods nothing is kept that nobody asks for. */
-const pod = z.object({
+const pod = z.looseObject({
   kind: z.literal('Pod'),
   apiVersion: z.literal('v1'),
-  metadata: z.object({
-    ...metadataFields,
-    annotations: z.object({ [MIRROR]: z.string().optional() }).nullish(),
-  }),
+  metadata,
   spec: z
-    .object({
+    .looseObject({
       nodeName: z.string().nullish(),
       hostNetwork: z.boolean().nullish(),
       containers: z.array(container).nullish(),
@@ -80,10 +74,10 @@ const pod = z.object({
     })
     .nullish(),
   status: z
-    .object({
+    .looseObject({
       phase: z.string().nullish(),
       podIP: addressField.nullish(),
-      podIPs: z.array(z.object({ ip: addressField })).nullish(),
+      podIPs: z.array(z.looseObject({ ip: addressField })).nullish(),
     })
     .nullish(),
 });
@@ -206,6 +200,5 @@ export const countsOf = (objects: Objects | undefined): Record<string, number> =
     Object.entries(objectFields).map(([kind, field]) => [kind, objects?.[field].length ?? 0]),
   );
 
-export const mirrorOf = ({ metadata }: PodObject) => metadata.annotations?.[MIRROR];
 export const routerMacOf = ({ metadata }: NodeObject) => metadata.annotations?.[ROUTER_MAC];
 export const encapsulationOf = ({ metadata }: NodeObject) => metadata.annotations?.[ENCAPSULATION];

@@ -26,6 +26,12 @@ export const tun: Requirement = {
 /** An executable, found as a shell would. */
 export const command = (name: string): Requirement => ({ name, met: () => hasCommand(name) });
 
+/** What Go programs are built from: Go, and libseccomp for the one with C in it. */
+export const go: Requirement = {
+  name: 'go and libseccomp-dev',
+  met: () => hasCommand('go') && existsSync('/usr/include/seccomp.h'),
+};
+
 /** A Python module of the system's own interpreter. */
 export const scapy: Requirement = {
   name: 'python3-scapy',

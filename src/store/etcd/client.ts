@@ -124,8 +124,7 @@ export class EtcdClient {
       },
     };
     yield* this.#turns(async function* (server, headers) {
-      const lines = await server.stream({ method: 'POST', path: '/v3/watch', body, headers, signal });
-      for await (const line of lines) {
+      for await (const line of server.lines({ method: 'POST', path: '/v3/watch', body, headers, signal })) {
         const { result, error } = line as WatchLine;
         if (!result) throw new Error(error?.message ?? 'the watch is refused');
         const { header } = result;

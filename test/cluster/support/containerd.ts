@@ -7,7 +7,7 @@ import { image, writeImage } from './image.ts';
 import type { Machine } from './machine.ts';
 import { until } from './until.ts';
 
-const containerdSocket = '/run/containerd/containerd.sock';
+export const containerdSocket = '/run/containerd/containerd.sock';
 
 /** Where the machine's network configuration goes. */
 export const cniFolder = (machine: Machine): string => `${machine.folder}/net.d`;

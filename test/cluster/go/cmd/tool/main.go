@@ -3,8 +3,9 @@
 //
 //	tool pause            waits for its end, reaping children that a shared process namespace leaves to it
 //	tool serve PORT       answers TCP connections and UDP datagrams with the address that they come from, and a newline
-//	tool ask PROTOCOL ADDRESS PORT
-//	                      prints its own address and port, and those that a server saw
+//	tool ask PORT ADDRESS...
+//	                      asks servers, over TCP and UDP: a line each with protocol, server, its own address and
+//	                      port, and those that the server saw, or with the error in place of both
 //	tool addresses        prints the addresses of eth0, one a line, those of its link left out
 package main
 
@@ -17,6 +18,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -34,12 +36,13 @@ func run(args []string) error {
 		return pause()
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
-	case len(args) == 4 && args[0] == "ask":
-		return ask(args[1], net.JoinHostPort(args[2], args[3]))
+	case len(args) >= 3 && args[0] == "ask":
+		askAll(args[1], args[2:])
+		return nil
 	case len(args) == 1 && args[0] == "addresses":
 		return addresses()
 	}
-	return errors.New("usage: tool pause | serve PORT | ask tcp|udp ADDRESS PORT | addresses")
+	return errors.New("usage: tool pause | serve PORT | ask PORT ADDRESS... | addresses")
 }
 
 func pause() error {
@@ -100,24 +103,50 @@ func answerDatagrams(datagrams net.PacketConn) {
 	}
 }
 
-func ask(protocol, server string) error {
-	connection, err := net.DialTimeout(protocol, server, 2*time.Second)
-	if err != nil {
-		return err
-	}
-	defer connection.Close()
-	connection.SetDeadline(time.Now().Add(2 * time.Second))
-	if protocol == "udp" {
-		if _, err := connection.Write([]byte("?")); err != nil {
-			return err
+// All at once, for a policy's denial is a silence that has to be waited out.
+func askAll(port string, servers []string) {
+	var all sync.WaitGroup
+	for _, server := range servers {
+		for _, protocol := range []string{"tcp", "udp"} {
+			all.Go(func() {
+				answer, err := ask(protocol, net.JoinHostPort(server, port))
+				if err != nil {
+					answer = err.Error()
+				}
+				fmt.Println(protocol, server, answer)
+			})
 		}
 	}
-	seen, err := bufio.NewReader(connection).ReadString('\n')
+	all.Wait()
+}
+
+func ask(protocol, server string) (string, error) {
+	end := time.Now().Add(5 * time.Second)
+	dialer := net.Dialer{Deadline: end}
+	connection, err := dialer.Dial(protocol, server)
 	if err != nil {
-		return err
+		return "", err
 	}
-	fmt.Println(connection.LocalAddr(), strings.TrimSpace(seen))
-	return nil
+	defer connection.Close()
+	answers := bufio.NewReader(connection)
+	for {
+		until := end
+		if protocol == "udp" {
+			// Datagrams may be lost: ask again.
+			if _, err := connection.Write([]byte("?")); err != nil {
+				return "", err
+			}
+			until = time.Now().Add(500 * time.Millisecond)
+		}
+		connection.SetReadDeadline(until)
+		seen, err := answers.ReadString('\n')
+		if err == nil {
+			return connection.LocalAddr().String() + " " + strings.TrimSpace(seen), nil
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(end) {
+			return "", err
+		}
+	}
 }
 
 func addresses() error {
