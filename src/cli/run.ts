@@ -19,7 +19,7 @@ export function runCommand(): Command {
       const addon = loadAddon();
       if (rootless && !isInside()) return await startInside(addon, settings, [...program, ...argv.slice(2)]);
       requirePrivileges(addon);
-      limitPrivileges(addon);
+      limitPrivileges(addon, settings.dns !== undefined);
       const inherited = inherit(addon);
       process.exitCode = await runDaemon(inherited ? withoutHost(settings) : settings, inherited);
       if (inherited) leave(settings);

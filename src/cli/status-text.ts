@@ -74,6 +74,7 @@ function nodeRows({
   flows,
   polling,
   flowLog,
+  dns,
   counters,
   masquerade,
   probes,
@@ -93,10 +94,18 @@ function nodeRows({
           ],
         ]
       : []),
+    ...(dns ? [['dns', dnsText(dns)]] : []),
     ['outside', outsideText(masquerade)],
     ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
     ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
   ];
+}
+
+function dnsText({ domain, addresses, upstreams, counters }: NonNullable<Status['dns']>): string {
+  const queries = Object.values(counters.queries).reduce((sum, count) => sum + count, 0);
+  const others =
+    upstreams.length === 0 ? 'nobody for other names' : `${upstreams.join(', ')} for other names`;
+  return `${domain} at ${addresses.join(' ')}, asks ${others}; ${queries} queries`;
 }
 
 function outsideText({ enabled, exceptCIDRs, faults }: Status['masquerade']): string {
@@ -117,10 +126,11 @@ function storeRows({ store }: Status): string[][] {
   ];
 }
 
-function faultRows({ fault, store, warnings, masquerade }: Status): string[][] {
+function faultRows({ fault, store, warnings, masquerade, dns }: Status): string[][] {
   return [
     ...(fault === null ? [] : [['snapshot', fault]]),
     ...masquerade.faults.map((text) => ['masquerade', text]),
+    ...Object.entries(dns?.faults ?? {}).map(([address, fault]) => ['dns', address, fault]),
     ...store.faults.map(({ source, object, field, message }) => [source, object, field, message]),
     ...warnings.map((warning) => ['warning', warning]),
   ];

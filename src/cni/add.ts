@@ -17,11 +17,14 @@ import { contains } from '../net/prefix.ts';
 import { type AddCall, isDelegated, readDelegated, requestedIps } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
-import { type DelegatedRoute, dnsOf, type ReadResult, resultOf } from './result.ts';
+import { type DelegatedRoute, dnsOf, ownDns, type ReadResult, resultOf } from './result.ts';
 import { refuseUnbuilt } from './unbuilt.ts';
 
 /** How long a pod's object may be on its way from the store. */
 const OBJECT_PATIENCE_MS = 10_000;
+
+/** resolv.conf has no place for another. */
+const DNS_PORT = 53;
 
 /**
  * What can be known before an address is handed out.
@@ -81,7 +84,12 @@ export async function add(call: AddCall, parts: CniParts): Promise<object> {
       mtu: controller.live?.interfaceMtu ?? 0,
       addresses,
       routes,
-      dns: dnsOf(config.runtimeConfig?.dns, config.dns, delegated?.dns),
+      dns: dnsOf(
+        config.runtimeConfig?.dns,
+        config.dns,
+        delegated?.dns,
+        resolverFor(call, addresses, parts.config),
+      ),
     };
     return resultOf(made, config.cniVersion, call.previous);
   } catch (error) {
@@ -92,6 +100,13 @@ export async function add(call: AddCall, parts: CniParts): Promise<object> {
     log.warn({ err: error, pod: `${identity.namespace}/${identity.pod}` }, 'ADD is undone');
     throw asCniError(error, call, controller.fault);
   }
+}
+
+/** The node's resolver, where resolv.conf can lead to it and no plugin before has named another. */
+function resolverFor({ config, identity }: AddCall, addresses: readonly Address[], { dns }: Config) {
+  const isNamed = (config.prevResult?.dns?.nameservers ?? []).length > 0;
+  if (!dns || dns.port !== DNS_PORT || isNamed) return undefined;
+  return ownDns(dns, identity.namespace, new Set(addresses.map(({ family }) => family)));
 }
 
 /** Waits until it is known which policies hold for the pod. */

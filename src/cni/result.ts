@@ -116,7 +116,21 @@ function defined(record: Record<string, unknown>): Record<string, unknown> {
   );
 }
 
-/** What the runtime asks for goes before the network's configuration, and that before the IPAM plugin's answer. */
+/** The node's own resolver, as a pod finds it. */
+export const ownDns = (
+  { domain, addresses }: { readonly domain: string; readonly addresses: readonly Address[] },
+  namespace: string,
+  families: ReadonlySet<4 | 6>,
+): Dns => ({
+  nameservers: addresses.filter(({ family }) => families.has(family)).map(({ text }) => text),
+  search: [`${namespace}.svc.${domain}`, `svc.${domain}`, domain],
+  options: ['ndots:5'],
+});
+
+/**
+ * What the runtime asks for goes before the network's configuration, and that before the IPAM plugin's answer.
+ * @param own the node's resolver, for a pod to which nobody names servers; undefined: it has none
+ */
 export function dnsOf(
   asked:
     | {
@@ -128,10 +142,12 @@ export function dnsOf(
     | undefined,
   configured: Dns | null | undefined,
   delegated: Dns | null | undefined,
+  own: Dns | undefined,
 ): Dns {
-  return {
+  const named = {
     ...defined(delegated ?? {}),
     ...defined(configured ?? {}),
     ...defined({ nameservers: asked?.servers, search: asked?.searches, options: asked?.options }),
   };
+  return 'nameservers' in named || !own ? named : { ...defined(own), ...named };
 }

@@ -24,6 +24,19 @@ export const prefixField = parsed<Prefix>(
   'must be a CIDR block such as 10.244.1.0/24 or fd00:244:1::/64',
 );
 
+/** A DNS server: an address, with a port where it is not 53. */
+export const serverField = parsed<{ readonly address: Address; readonly port: number }>(
+  readServer,
+  'must be a DNS server such as 192.0.2.53, 192.0.2.53:5353 or [2001:db8::53]:5353',
+);
+
+function readServer(text: string) {
+  const [, inBrackets, plain = text, portText = '53'] = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const address = parseAddress(inBrackets ?? plain);
+  const port = Number(portText);
+  return address && port > 0 && port < 65_536 ? { address, port } : undefined;
+}
+
 export const macField = parsed<Mac>(parseMac, 'must be a MAC address such as 02:00:00:00:00:01');
 
 /** An integer within bounds. */

@@ -1,7 +1,18 @@
 // Configuration of a node daemon: the fields, their limits and their defaults. docs/configuration.md explains each.
 import { z } from 'zod';
 import { MAX_SOCKETS, MAX_TUNNELS, MAX_WORKERS } from '../../asm/layout/memory.ts';
-import { addressField, integer, macField, nameField, pathField, portField, prefixField } from './fields.ts';
+import { address } from '../net/address.ts';
+import { contains, prefix } from '../net/prefix.ts';
+import {
+  addressField,
+  integer,
+  macField,
+  nameField,
+  pathField,
+  portField,
+  prefixField,
+  serverField,
+} from './fields.ts';
 
 export const encapsulationField = z.enum(['geneve', 'vxlan', 'ipip']);
 const vniField = integer(0, 0xffffff);
@@ -182,6 +193,50 @@ const pathMTU = z.strictObject({
   interval: seconds(5, 86_400).default(300),
 });
 
+/** Packets of pods to these are dropped. */
+const unaskable = ['0.0.0.0/8', '127.0.0.0/8', '224.0.0.0/3', '::/127', 'fe80::/10', 'ff00::/8'].map(prefix);
+
+const dnsCache = z.strictObject({
+  /** Answers. */
+  entries: integer(0, 1 << 20).default(10_000),
+  /** Seconds. */
+  longest: seconds(0, 604_800).default(3600),
+  longestNegative: seconds(0, 10_800).default(300),
+});
+
+const dns = z.strictObject({
+  /** The cluster's domain. */
+  domain: z
+    .string()
+    .regex(
+      /^(?=.{1,200}$)[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$/,
+      'must be a domain of lower-case labels such as cluster.local',
+    )
+    .default('cluster.local'),
+  /** Where pods and the node ask; they belong to this node alone, and every node may have the same. */
+  addresses: z
+    .array(addressField)
+    .max(8)
+    .default(() => [address('169.254.20.10'), address('fd00:169:254:20::10')])
+    .refine(
+      (list) => !list.some((one) => unaskable.some((block) => contains(block, one))),
+      'must be addresses that a pod can ask: none that is unspecified, loopback, multicast or IPv6 link-local',
+    ),
+  port: portField.default(53),
+  /** Whose cluster IPs are asked here, too. */
+  service: z
+    .string()
+    .regex(/^([-a-z0-9.]+\/[-a-z0-9]+|none)$/, 'must be namespace/name of a Service, or none')
+    .default('kube-system/kube-dns'),
+  /** Undefined: those of the host's resolv.conf. */
+  upstreams: z.array(serverField).max(16).optional(),
+  /** What `a-b-c-d.NAMESPACE.pod` stands for: any address, one that a pod there has, or nothing. */
+  pods: z.enum(['any', 'existing', 'none']).default('any'),
+  /** Seconds. */
+  ttl: seconds(0, 3600).default(5),
+  cache: dnsCache.prefault({}),
+});
+
 export const configSchema = z.strictObject({
   node: nameField,
   runDirectory: pathField.default('/run/overweft'),
@@ -207,6 +262,8 @@ export const configSchema = z.strictObject({
   liveness: liveness.prefault({}),
   pathMTU: pathMTU.prefault({}),
   cni: cni.prefault({}),
+  /** Absent: no resolver. */
+  dns: dns.optional(),
   /** Unix socket of the API. */
   api: z.strictObject({ socket: pathField.optional() }).prefault({}),
   /** Additional TCP listener for /metrics, /livez, /readyz and /healthz. */

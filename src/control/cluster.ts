@@ -52,6 +52,8 @@ export interface Cluster {
   readonly policies: ReadonlyMap<string, readonly NetworkPolicyObject[]>;
   /** Of each tier in the order in which they apply: by priority, and by name where it is the same. */
   readonly clusterPolicies: readonly ClusterNetworkPolicyObject[];
+  /** Cluster IPs of the Service that the nodes' resolvers stand for. */
+  readonly resolverIPs: readonly Address[];
   /** Contradictions between objects, and how they were resolved. */
   readonly warnings: readonly string[];
 }
@@ -79,9 +81,12 @@ export const allOf = ({ pods, namespaces, policies }: Cluster): ClusterChanges =
   nodes: true,
 });
 
-/** @param attached undefined: nothing is */
-export function clusterOf(objects: Objects, attached?: Attached): Cluster {
-  const state = new ClusterState();
+/**
+ * @param attached undefined: nothing is
+ * @param resolver as ClusterState has it
+ */
+export function clusterOf(objects: Objects, attached?: Attached, resolver?: string): Cluster {
+  const state = new ClusterState(resolver);
   state.apply(changesBetween(undefined, objects), attached);
   return state.cluster;
 }
@@ -100,8 +105,15 @@ export class ClusterState {
     namespaces: this.#namespaces,
     policies: this.#policies,
     clusterPolicies: [],
+    resolverIPs: [],
     warnings: [],
   };
+  readonly #resolver: string | undefined;
+
+  /** @param resolver key of the Service that the nodes' resolvers stand for; undefined: there is none */
+  constructor(resolver?: string) {
+    this.#resolver = resolver;
+  }
 
   get cluster(): Cluster {
     return this.#cluster;
@@ -109,7 +121,9 @@ export class ClusterState {
 
   /** @param attached undefined: nothing is */
   apply(changes: ObjectChanges, attached?: Attached): ClusterChanges {
-    const nodes = applyTo(this.#nodes, changes.nodes, nodeOf);
+    const resolverIPs = this.#resolverIPs(changes);
+    const own = resolverIPs !== this.#cluster.resolverIPs;
+    const nodes = applyTo(this.#nodes, changes.nodes, nodeOf) || own;
     const clusterPolicies = applyTo(this.#clusterPolicies, changes.clusterPolicies, (policy) => policy);
     const policies = this.#applyPolicies(changes.policies);
     const pods = this.#pods.apply(changes.pods, attached);
@@ -119,9 +133,20 @@ export class ClusterState {
       ...this.#cluster,
       ...(nodes && { nodes: [...this.#nodes.values()].sort((a, b) => compare(a.name, b.name)) }),
       clusterPolicies: ordered,
+      resolverIPs,
       warnings: [...this.#pods.warnings(), ...ordered.flatMap(closedLines)],
     };
     return { pods, namespaces, policies, clusterPolicies, nodes };
+  }
+
+  /** The same list while it is the same. */
+  #resolverIPs({ services }: ObjectChanges): readonly Address[] {
+    const before = this.#cluster.resolverIPs;
+    if (this.#resolver === undefined || !services.has(this.#resolver)) return before;
+    const { clusterIPs, clusterIP } = services.get(this.#resolver)?.spec ?? {};
+    const ips = clusterIPs?.length ? clusterIPs : [clusterIP ?? ''];
+    const after = ips.filter((ip): ip is Address => typeof ip !== 'string');
+    return isDeepStrictEqual(before, after) ? before : after;
   }
 
   #applyPolicies(changes: ObjectChanges['policies']): Set<string> {

@@ -64,11 +64,15 @@ export class DesiredState {
   #desired: Desired;
 
   /** @throws as PolicyCompiler.apply */
-  constructor(cluster: Cluster, config: Config, services = new ServiceCompiler(config.node)) {
+  constructor(
+    cluster: Cluster,
+    config: Config,
+    services = new ServiceCompiler(config.node, config.dns?.service),
+  ) {
     this.#config = config;
     this.#services = services;
     // No address is anybody's yet.
-    this.#topology = { ...topologyOf([], config), endpoints: new Map(), ways: new Map() };
+    this.#topology = { ...topologyOf([], config, []), endpoints: new Map(), ways: new Map() };
     this.#desired = this.#assemble(cluster);
     this.apply(cluster, allOf(cluster));
   }
@@ -102,9 +106,9 @@ export class DesiredState {
   }
 
   /** @returns names of the nodes to which another way leads than before */
-  #retrace({ nodes }: Cluster, touched: Set<string>): Set<string> {
+  #retrace({ nodes, resolverIPs }: Cluster, touched: Set<string>): Set<string> {
     const before = this.#topology;
-    const after = topologyOf(nodes, this.#config, this.#known);
+    const after = topologyOf(nodes, this.#config, resolverIPs, this.#known);
     this.#topology = after;
     for (const [text, endpoint] of after.endpoints) {
       if (!isSame(before.endpoints.get(text), endpoint)) touched.add(text);

@@ -13,7 +13,7 @@ import type { Attached } from './pods.ts';
 
 export class NodeView {
   readonly #config: Config;
-  readonly #cluster = new ClusterState();
+  readonly #cluster: ClusterState;
   /** What Services are at this node. */
   readonly services: ServiceCompiler;
   /** Undefined: to be made anew from the whole cluster. */
@@ -23,7 +23,8 @@ export class NodeView {
 
   constructor(config: Config) {
     this.#config = config;
-    this.services = new ServiceCompiler(config.node);
+    this.#cluster = new ClusterState(config.dns?.service);
+    this.services = new ServiceCompiler(config.node, config.dns?.service);
   }
 
   /** The last that could be made; undefined: none yet. It is another object whenever something has changed. */

@@ -54,6 +54,8 @@ export interface Topology {
     readonly podCIDRs: readonly Prefix[];
     /** The node in the pod network: first address of each podCIDR. */
     readonly podNetworkAddresses: readonly Address[];
+    /** Where the node's resolver is asked. */
+    readonly resolverAddresses: readonly Address[];
   };
   readonly peers: readonly Peer[];
   readonly tunnels: readonly Tunnel[];
@@ -72,8 +74,16 @@ export class Known {
   statics: readonly Peer[] | undefined;
 }
 
-/** @param known of the same configuration */
-export function topologyOf(nodes: readonly ClusterNode[], config: Config, known = new Known()): Topology {
+/**
+ * @param resolverIPs cluster IPs that the node's resolver stands for, where it has one
+ * @param known of the same configuration
+ */
+export function topologyOf(
+  nodes: readonly ClusterNode[],
+  config: Config,
+  resolverIPs: readonly Address[],
+  known = new Known(),
+): Topology {
   const warnings: string[] = [];
   const own = nodes.find(({ name }) => name === config.node);
   const podCIDRs = own && own.podCIDRs.length > 0 ? own.podCIDRs : (config.podNetwork.podCIDRs ?? []);
@@ -88,13 +98,20 @@ export function topologyOf(nodes: readonly ClusterNode[], config: Config, known 
   const ways = new Map(
     tunnels.filter(({ isPreferred }) => isPreferred).map(({ peer, key }) => [peer.name, key]),
   );
-  const ownAddresses = [...config.underlay.addresses, ...(own?.addresses ?? []), ...podNetworkAddresses];
+  const resolverAddresses = config.dns ? [...config.dns.addresses, ...resolverIPs] : [];
+  const ownAddresses = [
+    ...config.underlay.addresses,
+    ...(own?.addresses ?? []),
+    ...podNetworkAddresses,
+    ...resolverAddresses,
+  ];
   return {
     node: {
       name: config.node,
       routerMac: config.podNetwork.routerMAC ?? own?.routerMac ?? routerMac(config.node),
       podCIDRs,
       podNetworkAddresses,
+      resolverAddresses,
     },
     peers,
     tunnels,

@@ -1,5 +1,6 @@
 // The status as Prometheus metrics.
 import { Gauge, Registry } from 'prom-client';
+import { dnsMetrics } from '../dns/metrics.ts';
 import type { Status } from './status.ts';
 
 /** One text exposition. Every number comes from the same status document, so they agree with each other. */
@@ -113,6 +114,8 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   const offload = gauge('offload_used', '1 where an offload is in use.', ['offload']);
   for (const [name, choice] of Object.entries(status.offloads))
     offload.set({ offload: name }, choice.used ? 1 : 0);
+
+  if (status.dns) dnsMetrics(status.dns.counters, gauge);
 
   return { contentType: registry.contentType, text: await registry.metrics() };
 }

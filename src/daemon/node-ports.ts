@@ -75,7 +75,7 @@ export class NodePorts {
   }
 
   #interfaces(desired: Desired, mtu: number): NodeInterface[] {
-    const { name, podNetworkAddresses } = desired.node;
+    const { name, podNetworkAddresses, resolverAddresses } = desired.node;
     const { routeTable } = this.#config.podNetwork;
     const outliers = desired.peers
       .flatMap(({ podCIDRs }) => podCIDRs)
@@ -92,7 +92,7 @@ export class NodePorts {
       device,
       mac: nodeTapMac(kind, name),
       mtu,
-      addresses: kind === 'node' ? podNetworkAddresses.filter(has) : [],
+      addresses: kind === 'node' ? [...podNetworkAddresses, ...resolverAddresses].filter(has) : [],
       routes:
         kind === 'forward'
           ? prefixes.map((prefix) => ({ prefix, source: undefined }))

@@ -9,6 +9,7 @@ import { execve } from 'node:process';
 import type { Addon } from '../phy/addon.ts';
 
 /** Numbers of linux/capability.h. */
+const CAP_NET_BIND_SERVICE = 10n;
 const CAP_NET_ADMIN = 12n;
 const CAP_NET_RAW = 13n;
 const CAP_SYS_ADMIN = 21n;
@@ -19,10 +20,14 @@ const CAP_SYS_ADMIN = 21n;
  */
 const NEEDED = (1n << CAP_NET_ADMIN) | (1n << CAP_NET_RAW) | (1n << CAP_SYS_ADMIN);
 
+/** For the resolver, whose port is a low one. */
+const LOW_PORTS = 1n << CAP_NET_BIND_SERVICE;
+
 /** Returns when this process holds no more than it needs; until then, it starts anew with less. */
-export function limitPrivileges(addon: Addon): void {
-  if ((addon.capabilities() & ~NEEDED) === 0n) return;
-  addon.keepCapabilities(NEEDED);
+export function limitPrivileges(addon: Addon, hasResolver: boolean): void {
+  const needed = hasResolver ? NEEDED | LOW_PORTS : NEEDED;
+  if ((addon.capabilities() & ~needed) === 0n) return;
+  addon.keepCapabilities(needed);
   execve?.(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
 }
 

@@ -20,6 +20,7 @@ import { createMemory, type Memory, type MemoryPlan, planMemory } from '../datap
 import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
 import { WorkerPool } from '../dataplane/pool.ts';
 import { Publisher } from '../dataplane/publisher.ts';
+import { DnsThread } from '../dns/thread.ts';
 import { Ledger } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import { type Addon, loadAddon } from '../phy/addon.ts';
@@ -159,6 +160,15 @@ async function startDaemon(
   });
   const attachedPods = new AttachedPods({ config, ledger });
   const publisher = new Publisher(memory, config.workers, () => pool.wake());
+  const dns =
+    config.dns &&
+    (await DnsThread.start(config.dns, config.podNetwork, {
+      died,
+      faults: (faults) => {
+        for (const [address, fault] of Object.entries(faults))
+          log.error({ address }, `the resolver cannot listen: ${fault}`);
+      },
+    }));
   const controller = new Controller({
     config,
     store,
@@ -176,6 +186,7 @@ async function startDaemon(
       await Promise.all([nodePorts.apply(live.desired, live.interfaceMtu), ports.configure(live)]);
       // Needs ow-node.
       await masquerade.apply(live.desired);
+      await dns?.listen(live.desired.node.resolverAddresses);
     },
   });
   const outside = new ServicesOutside(controller, log);
@@ -232,6 +243,7 @@ async function startDaemon(
       flowsKept,
       flowsUsed: () => wasm.flowsCount(),
       flowLog,
+      dns,
       probeFault: probeFault(),
       controlCapabilities: addon.capabilities(),
       store,
@@ -265,6 +277,7 @@ async function startDaemon(
     const faults = new Set(store.state.faults.map(faultText));
     for (const fault of faults) if (!known.has(fault)) log.error(`store: ${fault}`);
     known = faults;
+    dns?.change(changes);
     void controller.storeChanged(changes).then(() => outside.follow());
   });
   await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
@@ -328,6 +341,7 @@ async function startDaemon(
       outside.stop();
       await api.close();
       await store.stop();
+      await dns?.stop();
       await pool.stop();
       await flowLog?.stop();
       rmSync(socket, { force: true });

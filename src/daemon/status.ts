@@ -17,6 +17,8 @@ import type { CounterRows } from '../dataplane/counters.ts';
 import type { WorkerCounters } from '../dataplane/messages.ts';
 import type { WorkerFacts } from '../dataplane/pool.ts';
 import { type Statistics, statisticsOf } from '../dataplane/statistics.ts';
+import type { DnsState } from '../dns/messages.ts';
+import type { DnsThread } from '../dns/thread.ts';
 import type { Ledger, PoolUse } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
@@ -123,6 +125,8 @@ export interface Status {
   };
   /** Null: off. Events that found a ring full are counters.events.events-lost. */
   readonly flowLog: { readonly file: string; readonly unwritten: number } | null;
+  /** The resolver; null: there is none. */
+  readonly dns: (DnsState & { readonly domain: string; readonly addresses: readonly string[] }) | null;
   readonly counters: Statistics;
   readonly decisions: readonly (Decision & { readonly dropped: number })[];
   readonly offloads: Readonly<Record<OffloadName, { readonly used: boolean; readonly reason: string }>>;
@@ -154,6 +158,7 @@ export interface StatusParts {
   readonly flowsKept: boolean;
   readonly flowsUsed: () => number;
   readonly flowLog: FlowLog | undefined;
+  readonly dns: DnsThread | undefined;
   readonly probeFault: string | undefined;
   readonly controlCapabilities: bigint;
   readonly store: Store;
@@ -182,6 +187,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
     flowLog: parts.flowLog ? { file: parts.flowLog.file, unwritten: parts.flowLog.unwritten } : null,
+    dns: await dns(parts),
     counters,
     decisions: [...controller.decisions].map(([number, decision]) => ({
       ...decision,
@@ -308,3 +314,9 @@ function tables({ controller, config, ports }: StatusParts): Status['tables'] {
 }
 
 const hex = (mask: bigint) => `0x${mask.toString(16)}`;
+
+async function dns({ dns, config, controller }: StatusParts): Promise<Status['dns']> {
+  if (!dns || !config.dns) return null;
+  const addresses = controller.live?.desired.node.resolverAddresses.map(({ text }) => text) ?? [];
+  return { domain: config.dns.domain, addresses, ...(await dns.state()) };
+}

@@ -13,6 +13,7 @@ export const labConfig = (
   encapsulation: options.encapsulation,
   underlay: { addresses: node.ips, family: options.underlay, interface: underlayInterface },
   podNetwork: { clusterCIDRs },
+  dns: {},
   // Whoever adds a pod by hand writes no manifest first.
   cni: { unknownPods: 'admit' },
 });

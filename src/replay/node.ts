@@ -86,8 +86,8 @@ export async function loadNode(
 ): Promise<ReplayNode> {
   const config = { ...loadConfig(configFile), workers: 1 };
   const objects = await readObjects(directory ?? ownDirectory(config));
-  const cluster = clusterOf(objects);
-  const services = new ServiceCompiler(config.node);
+  const cluster = clusterOf(objects, undefined, config.dns?.service);
+  const services = new ServiceCompiler(config.node, config.dns?.service);
   services.apply(
     changesBetween(undefined, objects),
     cluster.nodes.find(({ name }) => name === config.node),

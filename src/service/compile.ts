@@ -54,6 +54,7 @@ interface Known {
 }
 
 export class ServiceCompiler {
+  readonly #resolver: string | undefined;
   readonly #place: { node: string; zone: string };
   #node: ClusterNode | undefined;
   readonly #known = new Map<string, Known>();
@@ -64,9 +65,13 @@ export class ServiceCompiler {
   readonly #compiled = new Map<string, CompiledService>();
   readonly #frontends = new Frontends();
 
-  /** @param node name of the node that compiles */
-  constructor(node: string) {
+  /**
+   * @param node name of the node that compiles
+   * @param resolver key of the Service that the node's resolver stands for; undefined: there is none
+   */
+  constructor(node: string, resolver?: string) {
     this.#place = { node, zone: '' };
+    this.#resolver = resolver;
   }
 
   get place(): Place {
@@ -144,7 +149,7 @@ export class ServiceCompiler {
     if (before) this.#frontends.remove(before.ports);
     this.#known.delete(key);
     if (!object) return;
-    const ports = portsOf(object, this.#node);
+    const ports = portsOf(object, this.#node, this.#resolver);
     this.#known.set(key, { object, ports });
     this.#frontends.add(ports, object.metadata.creationTimestamp ?? '');
   }
@@ -168,7 +173,7 @@ export class ServiceCompiler {
     });
     this.#compiled.set(key, {
       key,
-      passed: passedOver(object),
+      passed: passedOver(object, this.#resolver),
       ports: compiled,
       healthCheckNodePort:
         type === 'LoadBalancer' && externalTrafficPolicy === 'Local' ? healthCheckNodePort : 0,

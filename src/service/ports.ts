@@ -42,13 +42,14 @@ export interface ServicePort {
 }
 
 /** Why a Service has no frontends. */
-export type Passed = 'headless' | 'external-name' | 'no-cluster-ip' | 'other-proxy';
+export type Passed = 'headless' | 'external-name' | 'no-cluster-ip' | 'other-proxy' | 'resolver';
 
 /** As people read it. */
 export const passedTexts: Readonly<Record<Passed, string>> = {
   headless: 'headless: DNS names its endpoints',
   'external-name': 'ExternalName: DNS gives the name',
   'no-cluster-ip': 'no cluster IP yet',
+  resolver: "each node's own resolver answers at its cluster IPs (dns.service)",
   'other-proxy': 'left to the proxy that its label service.kubernetes.io/service-proxy-name names',
 };
 
@@ -59,8 +60,15 @@ const AFFINITY_SECONDS = 10_800;
 
 const families = [4, 6] as const;
 
-/** Undefined: it is for a proxy. */
-export function passedOver({ metadata, spec }: ServiceObject): Passed | undefined {
+/**
+ * Undefined: it is for a proxy.
+ * @param resolver key of the Service that the node's resolver stands for; undefined: there is none
+ */
+export function passedOver(
+  { metadata, spec }: ServiceObject,
+  resolver: string | undefined,
+): Passed | undefined {
+  if (`${metadata.namespace}/${metadata.name}` === resolver) return 'resolver';
   if (Object.hasOwn(metadata.labels, PROXY_NAME)) return 'other-proxy';
   if (spec.type === 'ExternalName') return 'external-name';
   const ips = allClusterIPs(spec);
@@ -68,9 +76,16 @@ export function passedOver({ metadata, spec }: ServiceObject): Passed | undefine
   return ips.some((ip) => typeof ip !== 'string') ? undefined : 'no-cluster-ip';
 }
 
-/** @param node undefined: there is no such Node object, and node ports have no address */
-export function portsOf(object: ServiceObject, node: ClusterNode | undefined): ServicePort[] {
-  if (passedOver(object)) return [];
+/**
+ * @param node undefined: there is no such Node object, and node ports have no address
+ * @param resolver as passedOver has it
+ */
+export function portsOf(
+  object: ServiceObject,
+  node: ClusterNode | undefined,
+  resolver: string | undefined,
+): ServicePort[] {
+  if (passedOver(object, resolver)) return [];
   return families.flatMap((family) => {
     const clusterIP = allClusterIPs(object.spec).find((ip) => typeof ip !== 'string' && ip.family === family);
     return typeof clusterIP === 'object' ? portsIn(family, clusterIP, object, node) : [];

@@ -14,6 +14,7 @@ const packages = [
   { package: 'libpcap-dev', purpose: 'build', file: '/usr/include/pcap/pcap.h' },
   { package: 'iproute2', purpose: 'lab', command: 'ip' },
   { package: 'iputils-ping', purpose: 'lab', command: 'ping' },
+  { package: 'bind9-dnsutils', purpose: 'test', command: 'dig' },
   { package: 'ethtool', purpose: 'test', command: 'ethtool' },
   { package: 'libseccomp-dev', purpose: 'test', file: '/usr/include/seccomp.h' },
   { package: 'nftables', purpose: 'lab', command: 'nft' },

@@ -33,6 +33,7 @@ it('masquerades towards whatever is neither a pod, nor a node, nor excepted, wit
     routerMac: new Uint8Array(6),
     podCIDRs: [prefix('10.244.1.0/24')],
     podNetworkAddresses: [],
+    resolverAddresses: [],
   };
   const peers = [
     peer('node-2', ['192.0.2.2', '2001:db8::2'], ['10.244.2.0/24']),

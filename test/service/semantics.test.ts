@@ -1,10 +1,20 @@
 // The numbered statements about Services that are decided before a packet is seen.
 import { describe, expect, it } from 'vitest';
+import { changesBetween } from '../../src/control/changes.ts';
 import { address } from '../../src/net/address.ts';
+import { ServiceCompiler } from '../../src/service/compile.ts';
 import { sourceChange } from '../../src/service/decide.ts';
 import { healthAnswer } from '../../src/service/health.ts';
 import { node, pod } from '../support/cluster.ts';
-import { compilerOf, type EndpointFields, knock, service, slice, where } from '../support/services.ts';
+import {
+  compilerOf,
+  type EndpointFields,
+  knock,
+  objectsFrom,
+  service,
+  slice,
+  where,
+} from '../support/services.ts';
 
 const DRAINING = { ready: false, serving: true, terminating: true };
 const DEAD = { ready: false, serving: false, terminating: true };
@@ -567,4 +577,16 @@ describe('slices', () => {
     ]);
     expect(where(compiler)).toEqual(['198.51.100.20:8080']);
   });
+});
+
+it("Services 11: a Service whose place the node's resolver takes has no rules", () => {
+  const objects = objectsFrom([
+    node(1),
+    service({}, { name: 'kube-dns', namespace: 'kube-system' }),
+    slice([{ ip: '10.244.1.1' }]),
+  ]);
+  const compiler = new ServiceCompiler('node-1', 'kube-system/kube-dns');
+  compiler.apply(changesBetween(undefined, objects), undefined);
+  expect(where(compiler)).toBe('not-a-service');
+  expect(compiler.services.get('kube-system/kube-dns')?.passed).toBe('resolver');
 });
