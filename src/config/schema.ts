@@ -55,10 +55,18 @@ const etcdStore = z
     'must have both user and passwordFile, or none',
   );
 
+const kubernetesStore = z.strictObject({
+  type: z.literal('kubernetes'),
+  /** Otherwise as a pod of the cluster is told. */
+  kubeconfig: pathField.optional(),
+  /** Where the API server is, whatever these say. */
+  server: urlField.optional(),
+});
+
 const store = z.discriminatedUnion(
   'type',
-  [z.strictObject({ type: z.literal('file'), directory: pathField }), etcdStore],
-  { error: 'must have type "file" or "etcd"' },
+  [z.strictObject({ type: z.literal('file'), directory: pathField }), etcdStore, kubernetesStore],
+  { error: 'must have type "file", "etcd" or "kubernetes"' },
 );
 
 const underlay = z.strictObject({
@@ -283,6 +291,7 @@ export const configSchema = z.strictObject({
 /** A validated configuration, defaults filled in. */
 export type Config = z.output<typeof configSchema>;
 export type StoreConfig = Config['store'];
+export type KubernetesConfig = z.output<typeof kubernetesStore>;
 export type EtcdConfig = z.output<typeof etcdStore>;
 export type Encapsulation = z.output<typeof encapsulationField>;
 

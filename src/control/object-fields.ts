@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { nameField } from '../config/fields.ts';
 import { labels } from './selectors.ts';
 
-const metadataFields = {
+export const metadataFields = {
   name: nameField,
   namespace: nameField.nullish().transform((name) => name ?? 'default'),
   uid: z.string().nullish(),

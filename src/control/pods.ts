@@ -6,7 +6,7 @@ import type { Address } from '../net/address.ts';
 import { AddressClaims } from './addresses.ts';
 import { namespacedKey, type ObjectChanges } from './changes.ts';
 import type { Protocol } from './object-fields.ts';
-import type { Objects, PodObject } from './objects.ts';
+import { mirrorOf, type Objects, type PodObject } from './objects.ts';
 import type { Labels } from './selectors.ts';
 
 /** A container port that has a name. */
@@ -151,14 +151,12 @@ export class LivePods {
   }
 }
 
-/** What the API server calls a static pod's mirror; kubelet gives runtimes the annotation as the pod's UID. */
-const MIRROR = 'kubernetes.io/config.mirror';
-
 /** Not an earlier or later pod of the same name, nor one that lives elsewhere. */
-function isObjectOf({ uid, node }: Omit<AttachedPod, 'addresses'>, { metadata, spec }: PodObject): boolean {
+function isObjectOf({ uid, node }: Omit<AttachedPod, 'addresses'>, object: PodObject): boolean {
+  const { metadata, spec } = object;
   const isSame = (one: string | undefined, other: string | null | undefined) =>
     !one || !other || one === other;
-  return isSame(uid, metadata.annotations?.[MIRROR] ?? metadata.uid) && isSame(node, spec?.nodeName);
+  return isSame(uid, mirrorOf(object) ?? metadata.uid) && isSame(node, spec?.nodeName);
 }
 
 /** The live Pod object that a runtime means. */

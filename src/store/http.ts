@@ -74,20 +74,14 @@ export class JsonHttp {
 
   /**
    * Documents of a stream as they come, until the server ends it.
+   * @returns when the server has begun to answer
    * @throws as `ask`
    */
-  async *lines(request: Request): AsyncGenerator<unknown, void> {
+  async stream(request: Request): Promise<AsyncGenerator<unknown, void>> {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(new Error('the server does not answer')), ANSWER_MS);
     const signal = AbortSignal.any([request.signal, late.signal]);
-    const response = await this.#open({ ...request, signal }).finally(() => clearTimeout(timer));
-    response.setEncoding('utf8');
-    let rest = '';
-    for await (const chunk of response as AsyncIterable<string>) {
-      const lines = (rest + chunk).split('\n');
-      rest = lines.pop() ?? '';
-      for (const line of lines) if (line.trim() !== '') yield JSON.parse(line);
-    }
+    return documents(await this.#open({ ...request, signal }).finally(() => clearTimeout(timer)));
   }
 
   close(): void {
@@ -121,6 +115,17 @@ export class JsonHttp {
       `${statusCode}: ${messageOf(text) || response.statusMessage}`,
       Number.isFinite(wait) ? wait : undefined,
     );
+  }
+}
+
+/** One a line. */
+async function* documents(response: IncomingMessage): AsyncGenerator<unknown, void> {
+  response.setEncoding('utf8');
+  let rest = '';
+  for await (const chunk of response as AsyncIterable<string>) {
+    const lines = (rest + chunk).split('\n');
+    rest = lines.pop() ?? '';
+    for (const line of lines) if (line.trim() !== '') yield JSON.parse(line);
   }
 }
 

@@ -6,7 +6,7 @@ import { daemonStatus } from '../../src/daemon/client.ts';
 import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
 import { type Etcd, etcd } from '../support/etcd.ts';
 import { type Lab, labLogs, labUp, restart } from '../support/lab.ts';
-import { describeWith, root, tun } from '../support/requires.ts';
+import { command, describeWith, root, tun } from '../support/requires.ts';
 import { must, run } from '../support/run.ts';
 
 /** Where servers listen for the lab's nodes. */
@@ -42,7 +42,7 @@ const denyAll = {
   spec: { podSelector: { matchLabels: { app: 'pod-2' } }, policyTypes: ['Ingress'] },
 };
 
-describeWith([root, tun], 'cluster state in etcd', () => {
+describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
   let lab: Lab;
   let server: Etcd;
   let client: Traffic;

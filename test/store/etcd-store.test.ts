@@ -1,10 +1,11 @@
 // The etcd store against a real etcd.
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { configSchema, type EtcdConfig } from '../../src/config/schema.ts';
 import type { ObjectChanges } from '../../src/control/changes.ts';
 import { openEtcd } from '../../src/store/etcd/store.ts';
 import { faultText, type Store } from '../../src/store/store.ts';
 import { type Etcd, etcd } from '../support/etcd.ts';
+import { command, describeWith } from '../support/requires.ts';
 
 const pod = (name: string, labels: Record<string, string> = {}, namespace = 'default') => ({
   apiVersion: 'v1',
@@ -23,7 +24,7 @@ const policy = (name: string, spec: object) => ({
   spec,
 });
 
-describe('etcd store', () => {
+describeWith([command('go')], 'etcd store', () => {
   let server: Etcd;
   let store: Store;
   let told: ObjectChanges[];

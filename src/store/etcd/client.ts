@@ -124,7 +124,8 @@ export class EtcdClient {
       },
     };
     yield* this.#turns(async function* (server, headers) {
-      for await (const line of server.lines({ method: 'POST', path: '/v3/watch', body, headers, signal })) {
+      const lines = await server.stream({ method: 'POST', path: '/v3/watch', body, headers, signal });
+      for await (const line of lines) {
         const { result, error } = line as WatchLine;
         if (!result) throw new Error(error?.message ?? 'the watch is refused');
         const { header } = result;
