@@ -2,6 +2,7 @@
 export { inspect } from './inspect/inspect';
 export { egress } from './path/egress';
 export { ingress } from './path/ingress';
+export { shape } from './stage/shape';
 export { flowsCount, flowsOpen } from './table/flow';
 export { policyCell } from './table/policy';
 export { frontendFind, frontendPut, frontendRemove, frontendsAlloc, slotOf } from './table/service';

@@ -138,4 +138,8 @@ export enum Verdict {
   ServiceNoSuchPort,
   /** No source port is left that the node could put in place of the client's. */
   ServiceNoSourcePort,
+
+  // ---- bandwidth ----
+  /** More waits for the pod than its rate lets through. */
+  RateExceeded,
 }

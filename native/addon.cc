@@ -52,6 +52,7 @@ struct HotExport {
 
 constexpr HotExport kHotExports[] = {
     {"wait", wait},
+    {"switchTaps", switchTaps},
     {"receiveFrames", receiveFrames},
     {"receiveDatagrams", receiveDatagrams},
     {"transmit", transmit},

@@ -46,6 +46,7 @@ napi_value takeFailures(Environment&, const Arguments&);
 
 // poller.cc
 napi_value wait(napi_env, napi_callback_info) noexcept;
+napi_value switchTaps(napi_env, napi_callback_info) noexcept;
 napi_value setSpin(Environment&, const Arguments&);
 
 // receive.cc

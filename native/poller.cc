@@ -16,9 +16,9 @@ constexpr uint32_t kWakeup = kSlots;
 /// Frames in one burst from which on they are a crowd.
 constexpr uint32_t kCrowd = 16;
 
-void control(int epoll, int operation, int fd, uint32_t id) {
+void control(int epoll, int operation, int fd, uint32_t id, uint32_t events = EPOLLIN) {
   epoll_event event{};
-  event.events = EPOLLIN;
+  event.events = events;
   event.data.u32 = id;
   if (epoll_ctl(epoll, operation, fd, &event) != 0) {
     throwErrno("epoll_ctl", "fd " + std::to_string(fd));
@@ -40,6 +40,10 @@ void Poller::remove(int fd, uint32_t slot) {
   } else {
     sockets.remove(slot - abi::FIRST_SOCKET_SLOT);
   }
+}
+
+void Poller::pause(int fd, uint32_t slot, bool paused) {
+  control(epoll_.get(), EPOLL_CTL_MOD, fd, slot, paused ? 0 : EPOLLIN);
 }
 
 void Poller::listen(UniqueFd wakeup) {
@@ -93,6 +97,27 @@ napi_value wait(napi_env env, napi_callback_info info) noexcept {
   int timeout = failed ? 0 : static_cast<int32_t>(call.arguments[0]);
   uint32_t ready = environment.poller.wait(timeout);
   return hotResult(env, failed ? ready | kSlotFailed : ready);
+}
+
+/// switchTaps(switches, count)
+napi_value switchTaps(napi_env env, napi_callback_info info) noexcept {
+  NumericCall<2> call;
+  if (!call.read(env, info)) return nullptr;
+  Environment& environment = *call.environment;
+  auto [switches, count] = call.arguments;
+  const uint8_t* rows = environment.memory.rows(switches, count, sizeof(uint32_t));
+  if (!rows) return outOfRange(env, "switchTaps: the switches reach past the memory's end");
+  for (uint32_t i = 0; i < count; i++) {
+    uint32_t entry = load<uint32_t>(rows, i * sizeof(uint32_t));
+    uint32_t number = entry & ~abi::TAP_PAUSED;
+    if (!isTap(number)) return outOfRange(env, "switchTaps: a slot is no TAP's");
+    Slot& slot = environment.slots[number];
+    // The TAP of a pod that is gone, or has just come.
+    if (slot.kind != SlotKind::Tap || !slot.polled) continue;
+    slot.paced = true;
+    environment.poller.pause(slot.fd.get(), number, (entry & abi::TAP_PAUSED) != 0);
+  }
+  return hotResult(env, count);
 }
 
 napi_value setSpin(Environment& environment, const Arguments& arguments) {

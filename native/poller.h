@@ -24,6 +24,8 @@ class Poller {
   void add(int fd, uint32_t slot);
   /// Must come before the close: another duplicate would keep the registration alive.
   void remove(int fd, uint32_t slot);
+  /// Leaves a TAP out of wait(), or takes it in again.
+  void pause(int fd, uint32_t slot, bool paused);
   void listen(UniqueFd wakeup);
 
   /// Blocks up to `timeout` ms (-1: without end) and remembers which slots are ready; returns

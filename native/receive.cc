@@ -15,6 +15,8 @@ namespace {
 
 /// Frames from one TAP before the next one has its turn.
 constexpr uint32_t kTapQuantum = 64;
+/// The same of a TAP whose port has a rate: what is read is beyond recall.
+constexpr uint32_t kPacedQuantum = 4;
 /// Frames start here, so that the headroom before each is aligned too.
 constexpr uint64_t kFrameAlignment = 64;
 /// Pending errors of one socket that a burst steps over before it goes to the next.
@@ -64,9 +66,11 @@ ReadResult readFrame(int fd, uint8_t* frame, uint32_t room, uint32_t* length, in
 /// Reads up to a quantum from one ready TAP; takes it off the ready set once it is drained.
 uint32_t readTap(Environment& environment, uint32_t slot, uint8_t* rows, uint32_t room, FrameArena& arena) {
   int fd = environment.slots[slot].fd.get();
-  uint32_t limit = std::min(room, kTapQuantum);
+  bool paced = environment.slots[slot].paced;
+  uint32_t quantum = paced ? kPacedQuantum : kTapQuantum;
+  uint32_t limit = std::min(room, quantum);
   uint32_t frames = 0;
-  for (uint32_t reads = 0; reads < kTapQuantum && frames < limit && !arena.full(); reads++) {
+  for (uint32_t reads = 0; reads < quantum && frames < limit && !arena.full(); reads++) {
     uint32_t length = 0;
     int number = 0;
     uint8_t* frame = environment.memory.at(arena.frame(), arena.maxFrame);
@@ -94,6 +98,8 @@ uint32_t readTap(Environment& environment, uint32_t slot, uint8_t* rows, uint32_
         return frames;
     }
   }
+  // Not again before it is known what these have used.
+  if (paced) environment.poller.taps.remove(slot);
   return frames;
 }
 

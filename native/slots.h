@@ -25,6 +25,8 @@ struct Slot {
   SlotKind kind = SlotKind::Empty;
   /// Registered with epoll; a send-only socket and a failed slot are not.
   bool polled = false;
+  /// Its port has a rate: only few frames are read at a time.
+  bool paced = false;
 };
 
 /// A slot whose descriptor can no longer be read.

@@ -72,6 +72,10 @@ export const TX_BYTES: u32 = 28;
 /** TX_TUNNEL of messages to a TAP. */
 export const NO_TUNNEL: u32 = 0xffffffff;
 
+// ---- switch of a TAP: u32, its slot and perhaps this bit -----------------------------------------
+/** Its frames are not to be read; without it, they are again. */
+export const TAP_PAUSED: u32 = 0x80000000;
+
 // ---- gather entry -------------------------------------------------------------------------
 export const IOV_SIZE: u32 = 8;
 export const IOV_OFFSET: u32 = 0;

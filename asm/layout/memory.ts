@@ -58,6 +58,9 @@ export const DEFAULT_BATCH: u32 = 64;
 /** u32: not 0: workers write events of connections (asm/layout/events.ts). */
 export const CONTROL_EVENTS: u32 = 0x102c;
 
+/** Rows of BUCKET_ROW_SIZE, indexed by port: how much of its rates it has used. */
+export const CONTROL_BUCKETS: u32 = 0x4000;
+
 /** One u8 a socket slot: SOCKET_* kind of what arrives there. */
 export const CONTROL_SOCKET_KINDS: u32 = 0x1400;
 /** Socket slots in all. */
@@ -87,6 +90,12 @@ export const WORKER_EPOCH: u32 = 0x0;
 export const WORKER_TX_COUNT: u32 = 0x4;
 /** u32: gather entries in use by them. */
 export const WORKER_IOV_COUNT: u32 = 0x8;
+/** u32: not 0: `shape` is to be called again within a millisecond. */
+export const WORKER_SHAPING: u32 = 0xc;
+/** u32: entries of SHAPER_SWITCHES that wait for the addon. */
+export const WORKER_SWITCH_COUNT: u32 = 0x10;
+/** u64: microseconds of CLOCK_MONOTONIC, written by the worker before a burst. */
+export const WORKER_TIME: u32 = 0x18;
 /** u32, atomic: events that the worker has written, and */
 export const WORKER_EVENT_HEAD: u32 = 0x40;
 /** u32, atomic: those of them that the control thread has read; it alone writes here. */
@@ -138,6 +147,9 @@ export const WORKER_DECISION_COUNTERS: u32 = 0x800000;
 /** Datagrams read from sockets, DATAGRAM_STRIDE apart. */
 export const WORKER_DATAGRAM_ARENA: u32 = 0xa00000;
 export const WORKER_DATAGRAM_ARENA_END: u32 = 0x1220000;
+
+/** What holds ports to their rates (asm/layout/shaper.ts), up to the region's end. */
+export const WORKER_SHAPER: u32 = 0x1400000;
 
 /** Most frames in a burst from TAPs. */
 export const MAX_RX_FRAMES: u32 = 128;

@@ -54,6 +54,8 @@ export const TABLES_NODE4: u32 = 128;
 export const TABLES_NODE6: u32 = 144;
 /** Hash of frontends (asm/layout/services.ts): HASH_BASE, HASH_MASK, HASH_COUNT. */
 export const TABLES_FRONTENDS: u32 = 160;
+/** u32: not 0: some port has a rate. */
+export const TABLES_SHAPED: u32 = 256;
 export const TABLES_HEADER_SIZE: u32 = 1024;
 
 // ---- hash: rows by address, in open addressing ----------------------------------------------
@@ -199,7 +201,10 @@ export const SOCKET_IPIP6_6: u32 = 5;
 // ---- port: a TAP of this node --------------------------------------------------------------------------
 //
 //      0     1      2     4       10     12       16        20       24        64
-//      ├kind ┼flags ┼ mtu ┼ MAC ──┼(zero)┼ egress ┼ ingress ┼ to node ┼ (zero) ─┤
+//      ├kind ┼flags ┼ mtu ┼ MAC ──┼(zero)┼ egress ┼ ingress ┼ to node ┼ rates ──┤
+//
+//      24             32              40              48               56      60
+//      ├ egress cost ─┼ egress burst ─┼ ingress cost ─┼ ingress burst ─┼ limit ┤
 //
 export const PORT_SIZE: u32 = 64;
 /** u8: PORT_POD … ; 0: no port. */
@@ -216,6 +221,17 @@ export const PORT_EGRESS_SET: u32 = 12;
 export const PORT_INGRESS_SET: u32 = 16;
 /** u32: policy set for what the pod sends to its own node, absolute; 0: no policy applies. */
 export const PORT_NODE_SET: u32 = 20;
+
+/** u64: nanoseconds × 2^PORT_COST_SHIFT that a byte from the pod takes at its rate, below 2^46; 0: no rate. */
+export const PORT_EGRESS_COST: u32 = 24;
+/** u64: nanoseconds that it can save up. */
+export const PORT_EGRESS_BURST: u32 = 32;
+/** The same of what goes to the pod. */
+export const PORT_INGRESS_COST: u32 = 40;
+export const PORT_INGRESS_BURST: u32 = 48;
+export const PORT_COST_SHIFT: u32 = 16;
+/** u32: most bytes that wait for the pod at one worker. */
+export const PORT_INGRESS_LIMIT: u32 = 56;
 
 export const PORT_POD: u32 = 1;
 /** The node's own processes. */

@@ -1,7 +1,7 @@
 /**
  * Egress: what pods and the node send.
  *
- *     TAP → admit → parse → neighbor → source → track → route → policy → forward → TAP or tunnel
+ *     TAP → admit → shape → parse → neighbor → source → track → route → policy → forward → shape → TAP or tunnel
  *
  * Stages run over the whole vector in turn, so that the look-ups of many packets overlap.
  */
@@ -18,6 +18,7 @@ import { mayBeNeighbor, neighbor } from '../stage/neighbor';
 import { parse } from '../stage/parse';
 import { policy } from '../stage/policy';
 import { route } from '../stage/route';
+import { shapeFromPorts, shapeToPorts } from '../stage/shape';
 import { sourceFromPort } from '../stage/source';
 import { track, trackSeen } from '../stage/track';
 import { countPort, countStat } from '../table/counters';
@@ -53,11 +54,15 @@ export function egress(frames: u32): u32 {
     admit(Packet.at(p), frame, isReady);
     frame += RX_FRAME_SIZE;
   }
-  if (isReady) stages(first, end);
+  if (isReady) {
+    shapeFromPorts(n);
+    stages(first, end);
+  }
   account(first, end);
   countStat(STAT_RECEIVED, n);
   coalesceClose();
   pendingFlush();
+  if (isReady) shapeToPorts();
   return messagesEnd();
 }
 

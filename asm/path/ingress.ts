@@ -1,7 +1,7 @@
 /**
  * Ingress: what peers send.
  *
- *     socket → outer source → decap → parse → ECN → neighbor → source → track → route → policy → forward → TAP
+ *     socket → outer source → decap → parse → ECN → neighbor → source → track → route → policy → forward → shape → TAP
  */
 
 import {
@@ -40,6 +40,7 @@ import { mayBeNeighbor, neighbor } from '../stage/neighbor';
 import { parse } from '../stage/parse';
 import { policy } from '../stage/policy';
 import { route } from '../stage/route';
+import { shapeToPorts } from '../stage/shape';
 import { sourceFromTunnel } from '../stage/source';
 import { track, trackSeen } from '../stage/track';
 import { countStat, countTunnel, tunnelField } from '../table/counters';
@@ -107,6 +108,7 @@ export function ingress(datagrams: u32): u32 {
   stages(first, at);
   coalesceClose();
   pendingFlush();
+  if (isReady) shapeToPorts();
   return messagesEnd();
 }
 

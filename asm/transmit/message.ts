@@ -97,6 +97,11 @@ export function messageGrow(message: usize, length: u32): void {
   store<u32>(message, load<u32>(message, TX_BYTES) + length, TX_BYTES);
 }
 
+/** Forgets all messages behind the first `count`; their gather entries stay. */
+export function messagesKeep(count: u32): void {
+  messages = count;
+}
+
 /** Publishes the counts to the addon's side. @returns messages */
 export function messagesEnd(): u32 {
   store<u32>(base, messages, WORKER_TX_COUNT);

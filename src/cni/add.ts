@@ -14,6 +14,7 @@ import { AddressError } from '../ipam/error.ts';
 import type { Attachment, Owner } from '../ipam/ledger.ts';
 import type { Address } from '../net/address.ts';
 import { contains } from '../net/prefix.ts';
+import { bandwidthOf } from './bandwidth.ts';
 import { type AddCall, isDelegated, readDelegated, requestedIps } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
@@ -71,7 +72,8 @@ export async function add(call: AddCall, parts: CniParts): Promise<object> {
   try {
     const place = { netns, interface: call.interface, namespace: identity.namespace, pod: identity.pod };
     const { mac, addresses } = attachment;
-    const port = await ports.attach(place, controller, { mac, addresses, exclusive: true });
+    const bandwidth = bandwidthOf(config.runtimeConfig?.bandwidth);
+    const port = await ports.attach(place, controller, { mac, addresses, bandwidth, exclusive: true });
     const routes = furtherRoutes(delegated);
     await ipBatch(
       routes.map((route) => routeLine(route, call.interface)),

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { addressField, macField, nameField, pathField } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
 import { interfaceField } from '../daemon/port-file.ts';
+import { bandwidthField } from './bandwidth.ts';
 import { CniError, codes } from './error.ts';
 import { dnsField, resultField } from './result.ts';
 
@@ -25,6 +26,7 @@ const attachments = z.array(z.looseObject({ containerID: z.string(), ifname: z.s
 const runtimeConfig = z.looseObject({
   ips: z.array(requestedAddress).nullish(),
   mac: macField.nullish(),
+  bandwidth: bandwidthField.nullish(),
   dns: z
     .looseObject({
       servers: z.array(z.string()).nullish(),

@@ -1,7 +1,9 @@
 // CHECK and STATUS: whether a pod's network is as ADD left it, and whether another ADD could succeed.
+import { isDeepStrictEqual } from 'node:util';
 import { ipQuery } from '../host/iproute.ts';
 import { namespaceId } from '../host/netns.ts';
 import { parseAddress } from '../net/address.ts';
+import { bandwidthOf } from './bandwidth.ts';
 import { type CheckCall, isDelegated, type NetworkConfig } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
@@ -25,7 +27,11 @@ export async function check(call: CheckCall, parts: CniParts): Promise<void> {
   if (namespaceId(netns) !== attachment.namespaceId) {
     throw wrong(`CNI_NETNS: ${netns} is not the namespace in which ADD made ${name}`);
   }
-  if (!ports.at(netns, name)) throw wrong(`${name} is attached to no port of the data path`);
+  const port = ports.at(netns, name);
+  if (!port) throw wrong(`${name} is attached to no port of the data path`);
+  const asked = config.runtimeConfig?.bandwidth;
+  if (asked && !isDeepStrictEqual(bandwidthOf(asked), port.bandwidth))
+    throw wrong(`runtimeConfig.bandwidth: ${name} has other rates`);
   const key = `${attachment.namespace}/${attachment.pod}`;
   const isLive = await controller.waitFor(() => {
     const addresses = controller.live?.desired.localPods.get(key)?.addresses.map(({ text }) => text);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { macField, nameField, pathField } from '../config/fields.ts';
+import type { Bandwidth } from '../dataplane/rates.ts';
 import { formatMac, type Mac } from '../net/mac.ts';
 
 /** Name of a network interface as the kernel takes it (dev_valid_name, net/core/dev.c). */
@@ -29,9 +30,17 @@ export interface PortPlace extends z.output<typeof portRequest> {
 /** A port with the MAC that its neighbours know. */
 export interface RememberedPort extends PortPlace {
   readonly mac: Mac;
+  readonly bandwidth: Bandwidth | undefined;
 }
 
-const remembered = portRequest.extend({ namespace: nameField, pod: nameField, mac: macField });
+const rate = z.strictObject({ rate: z.number().positive(), burst: z.number().positive() }).optional();
+
+const remembered = portRequest.extend({
+  namespace: nameField,
+  pod: nameField,
+  mac: macField,
+  bandwidth: z.strictObject({ ingress: rate, egress: rate }).optional(),
+});
 
 export const portFileIn = (runDirectory: string): string => join(runDirectory, 'ports.json');
 
@@ -53,7 +62,10 @@ export class PortFile {
       return [];
     }
     try {
-      return z.array(remembered).parse(JSON.parse(text));
+      return z
+        .array(remembered)
+        .parse(JSON.parse(text))
+        .map((port) => ({ bandwidth: undefined, ...port }));
     } catch (error) {
       this.#log.error({ err: error, file: this.#path }, 'the file of attached ports is damaged and ignored');
       return [];
@@ -62,8 +74,8 @@ export class PortFile {
 
   /** Replaces the file: a reader sees the old list or the new one. */
   write(ports: readonly RememberedPort[]): void {
-    const list = ports.map(({ namespace, pod, netns, interface: name, mac }) => {
-      return { namespace, pod, netns, interface: name, mac: formatMac(mac) };
+    const list = ports.map(({ namespace, pod, netns, interface: name, mac, bandwidth }) => {
+      return { namespace, pod, netns, interface: name, mac: formatMac(mac), bandwidth };
     });
     writeFileSync(`${this.#path}.new`, `${JSON.stringify(list, null, 2)}\n`, { mode: 0o600 });
     renameSync(`${this.#path}.new`, this.#path);

@@ -5,8 +5,10 @@ import { INJECTION_SLOT } from '../../asm/layout/memory.ts';
 import { podMac } from '../control/desired.ts';
 import type { Pod } from '../control/pods.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
+import type { Memory } from '../dataplane/memory.ts';
 import { Numbering } from '../dataplane/numbering.ts';
 import type { WorkerPool } from '../dataplane/pool.ts';
+import { type Bandwidth, resetBuckets } from '../dataplane/rates.ts';
 import { run } from '../host/command.ts';
 import { ipBatch } from '../host/iproute.ts';
 import { namespaceId } from '../host/netns.ts';
@@ -34,6 +36,7 @@ export class PortError extends Error {
 export interface PodPort extends PortPlace {
   readonly slot: number;
   readonly mac: Mac;
+  readonly bandwidth: Bandwidth | undefined;
   readonly offloads: TapOffloads;
   /** Inode of the network namespace. */
   readonly namespaceId: number | undefined;
@@ -44,6 +47,7 @@ export interface AttachOptions {
   readonly addresses?: readonly Address[];
   /** In place of the one derived from the pod's addresses. */
   readonly mac?: Mac | undefined;
+  readonly bandwidth?: Bandwidth | undefined;
   /** EEXIST where the namespace has an interface of that name already. */
   readonly exclusive?: boolean;
 }
@@ -55,6 +59,7 @@ export interface PortsParts {
   readonly addon: Addon;
   readonly pool: WorkerPool;
   readonly counters: CounterRows;
+  readonly memory: Memory;
   readonly node: string;
   readonly workers: number;
   /** What TAPs are asked for. */
@@ -104,6 +109,7 @@ export class Ports {
         slot: port.slot,
         mac: port.mac,
         pod: keyOf(port),
+        bandwidth: port.bandwidth,
       })),
     ];
   }
@@ -120,7 +126,7 @@ export class Ports {
       try {
         if (!existsSync(port.netns)) throw new Error(`network namespace ${port.netns} is gone`);
         // A namespace without it is another one of the same name.
-        this.#openPod(port, port.mac, 'existing');
+        this.#openPod(port, port, 'existing');
       } catch (error) {
         this.#parts.log.warn({ err: error, pod: keyOf(port) }, 'port forgotten: it cannot be attached again');
       }
@@ -200,7 +206,11 @@ export class Ports {
     if (there && !isSamePlace(there, place)) await this.#detach(key, controller);
     const port =
       this.#ports.get(key) ??
-      this.#openPod(place, options.mac ?? podMac(pod), options.exclusive ? 'new' : undefined);
+      this.#openPod(
+        place,
+        { mac: options.mac ?? podMac(pod), bandwidth: options.bandwidth },
+        options.exclusive ? 'new' : undefined,
+      );
     try {
       await controller.publish();
       await this.handOver();
@@ -237,7 +247,7 @@ export class Ports {
 
   #openPod(
     { namespace, pod, netns, interface: name }: PortPlace,
-    mac: Mac,
+    { mac, bandwidth }: Pick<PodPort, 'mac' | 'bandwidth'>,
     presence?: TapOptions['presence'],
   ): PodPort {
     const key = `${namespace}/${pod}`;
@@ -247,7 +257,7 @@ export class Ports {
     try {
       const offloads = this.#openTap(slot, name, netns, presence);
       const place = { namespace, pod, netns, interface: name };
-      const port: PodPort = { ...place, slot, mac, offloads, namespaceId: namespaceId(netns) };
+      const port: PodPort = { ...place, slot, mac, bandwidth, offloads, namespaceId: namespaceId(netns) };
       this.#ports.set(key, port);
       return port;
     } catch (error) {
@@ -272,11 +282,12 @@ export class Ports {
     netns: string | undefined,
     presence?: TapOptions['presence'],
   ): TapOffloads {
-    const { addon, workers, offloads, counters } = this.#parts;
+    const { addon, workers, offloads, counters, memory } = this.#parts;
     const queues = Array.from({ length: workers }, (_, i) =>
       addon.openTap({ name, netns, persist: true, presence: i === 0 ? presence : undefined, offloads }),
     );
     counters.restart(slot);
+    resetBuckets(memory, slot);
     this.#unadopted.set(
       slot,
       queues.map(({ fd }) => fd),

@@ -142,6 +142,7 @@ async function startDaemon(
     addon,
     pool,
     counters: counters.ports,
+    memory,
     node: config.node,
     workers: config.workers,
     offloads: { csum: true, tso: offloads.tso.used, uso: offloads.uso.used },

@@ -16,6 +16,7 @@ import type { Config } from '../config/schema.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import type { WorkerCounters } from '../dataplane/messages.ts';
 import type { WorkerFacts } from '../dataplane/pool.ts';
+import type { Bandwidth } from '../dataplane/rates.ts';
 import { type Statistics, statisticsOf } from '../dataplane/statistics.ts';
 import type { DnsState } from '../dns/messages.ts';
 import type { DnsThread } from '../dns/thread.ts';
@@ -79,6 +80,8 @@ export interface PortStatus {
   /** Policy isolates it for these directions; null while its policies are not known. */
   readonly isolated: readonly string[] | null;
   readonly offloads: TapOffloads | null;
+  /** Rates in bits a second and bursts in bits, by direction; null: none. */
+  readonly bandwidth: Bandwidth | null;
   /** What it sent into the data path, */
   readonly received: Traffic;
   /** and what was delivered to it. */
@@ -274,6 +277,7 @@ function ports({ controller, counters, ports, config }: StatusParts): PortStatus
         addresses: kind === 'node' ? texts(live?.desired.node.podNetworkAddresses) : [],
         isolated: [],
         offloads: ports.nodeOffloads(device) ?? null,
+        bandwidth: null,
         ...traffic(slot),
       }),
     ),
@@ -292,6 +296,7 @@ function ports({ controller, counters, ports, config }: StatusParts): PortStatus
         addresses: texts(live?.desired.localPods.get(name)?.addresses),
         isolated: sets ? isolated : null,
         offloads: port.offloads,
+        bandwidth: port.bandwidth ?? null,
         ...traffic(port.slot),
       };
     }),

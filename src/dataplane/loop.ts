@@ -17,16 +17,24 @@ import {
   WORKER_IOV_COUNT,
   WORKER_RX_DATAGRAMS,
   WORKER_RX_FRAMES,
+  WORKER_SHAPER,
+  WORKER_SHAPING,
+  WORKER_SWITCH_COUNT,
+  WORKER_TIME,
   WORKER_TX_IOVS,
   WORKER_TX_MESSAGES,
 } from '../../asm/layout/memory.ts';
+import { SHAPER_SWITCHES } from '../../asm/layout/shaper.ts';
 import { type Addon, SLOT_FAILED, SOCKET_READY, TAP_READY, WOKEN } from '../phy/addon.ts';
-import { clock } from './clock.ts';
+import { clock, monotonic } from './clock.ts';
 import { type Memory, workerBase } from './memory.ts';
 import type { WorkerExports } from './module.ts';
 
 /** Longest sleep: how late a stop flag or a message without a wake-up is seen. */
 const SLEEP_MS = 100;
+
+/** Longest sleep while frames wait for a port's rate. */
+const SHAPING_MS = 1;
 
 /** What happens beside packets. */
 export interface Duties {
@@ -52,13 +60,26 @@ export function runLoop(
     if (refused > 0) dataPath.settle(count);
   };
 
+  const switchTaps = () => {
+    const count = words[(base + WORKER_SWITCH_COUNT) / 4] as number;
+    if (count > 0) addon.switchTaps(base + WORKER_SHAPER + SHAPER_SWITCHES, count);
+  };
+
   while (Atomics.load(words, CONTROL_STOP / 4) === 0) {
     // Asleep, this worker reads no tables.
     Atomics.store(words, (base + WORKER_EPOCH) / 4, 0);
-    const ready = addon.wait(SLEEP_MS);
-    words[CONTROL_CLOCK / 4] = clock();
+    const isShaping = words[(base + WORKER_SHAPING) / 4] !== 0;
+    const ready = addon.wait(isShaping ? SHAPING_MS : SLEEP_MS);
+    const now = monotonic();
+    words[CONTROL_CLOCK / 4] = clock(now);
+    words[(base + WORKER_TIME) / 4] = (now * 1000) % 2 ** 32;
+    words[(base + WORKER_TIME) / 4 + 1] = (now * 1000) / 2 ** 32;
     if (index === 0 && words[CONTROL_EVENTS / 4] !== 0) dataPath.sweep();
 
+    if (isShaping) {
+      transmit(dataPath.shape());
+      switchTaps();
+    }
     if (ready & TAP_READY) {
       const frames = addon.receiveFrames(
         base + WORKER_RX_FRAMES,
@@ -68,7 +89,10 @@ export function runLoop(
         FRAME_HEADROOM,
         MAX_FRAME,
       );
-      if (frames > 0) transmit(dataPath.egress(frames));
+      if (frames > 0) {
+        transmit(dataPath.egress(frames));
+        switchTaps();
+      }
     }
     if (ready & SOCKET_READY) {
       const datagrams = addon.receiveDatagrams(

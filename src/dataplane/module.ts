@@ -72,6 +72,8 @@ export interface WorkerExports {
   ingress(datagrams: number): number;
   /** Tells the flow log of connections that have fallen silent; called often, by one worker. */
   sweep(): void;
+  /** Lets go what has waited for a port's rate; returns the number of messages to transmit. */
+  shape(): number;
   /** Turns refused messages into drops. */
   settle(messages: number): void;
 }

@@ -38,6 +38,7 @@ import {
   TABLES_ROUTER_MAC,
   TABLES_ROUTES4,
   TABLES_ROUTES6,
+  TABLES_SHAPED,
   TUNNEL_SIZE,
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../config/schema.ts';
@@ -49,6 +50,7 @@ import { AreaWriter } from './area-writer.ts';
 import { type Memory, trieBytes } from './memory.ts';
 import type { ControlExports } from './module.ts';
 import { PolicyTables } from './policy-tables.ts';
+import { type Bandwidth, writeRates } from './rates.ts';
 import { ServiceTables, type ServiceUse } from './service-tables.ts';
 import { TablesFull } from './table-fault.ts';
 import { type TrieEntry, trieOf } from './trie.ts';
@@ -66,6 +68,7 @@ export interface TablePort {
   readonly pod?: string;
   readonly mac: Mac;
   readonly mtu: number;
+  readonly bandwidth?: Bandwidth | undefined;
 }
 
 export interface TableInput {
@@ -125,6 +128,7 @@ export class TableArea {
   readonly #wasm: ControlExports;
   readonly #area: number;
   readonly #size: number;
+  readonly #memory: Memory;
   readonly #to: AreaWriter;
   #written: Written | undefined;
   /** Addresses and classes that have changed since, by text and by number. */
@@ -138,6 +142,7 @@ export class TableArea {
     this.#wasm = wasm;
     this.#area = area;
     this.#size = size;
+    this.#memory = memory;
     this.#to = new AreaWriter(memory, area);
   }
 
@@ -213,6 +218,7 @@ export class TableArea {
     const own = (family: 4 | 6) =>
       node.podNetworkAddresses.find((one) => one.family === family) ??
       config.underlay.addresses.find((one) => one.family === family);
+    this.#to.u32(this.#area + TABLES_SHAPED, ports.some(({ bandwidth }) => bandwidth) ? 1 : 0);
     this.#to.u32(this.#area + TABLES_NODE_PORT, nodePort(ports)?.slot ?? NO_PORT);
     this.#to.bytes(this.#area + TABLES_ROUTER_MAC, node.routerMac);
     this.#to.bytes(this.#area + TABLES_GATEWAY4, gateway4.bytes);
@@ -338,6 +344,7 @@ export class TableArea {
       this.#to.u32(at + PORT_EGRESS_SET, policy.offsetOf(sets?.egress));
       this.#to.u32(at + PORT_INGRESS_SET, policy.offsetOf(sets?.ingress));
       this.#to.u32(at + PORT_NODE_SET, policy.offsetOf(sets?.toNode));
+      if (port.bandwidth) writeRates(this.#memory, at, port.bandwidth);
     }
   }
 }

@@ -183,6 +183,8 @@ export interface Addon {
 
   /** Blocks until a slot is readable, at most `timeout` ms (-1: without end); *_READY bits, 0 on timeout or a signal. */
   wait(timeout: number): number;
+  /** Pauses TAPs and resumes them: `count` u32, a slot each and perhaps TAP_PAUSED. `wait` does not look at a paused one. */
+  switchTaps(switches: number, count: number): number;
   /**
    * Reads from the slots that `wait` found readable, in turn, into a bump arena: each frame `headroom` behind a 64-byte
    * boundary. Ends at `max` frames, when less than `headroom + maxFrame` is left, or when all are drained.
