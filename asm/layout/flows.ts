@@ -123,6 +123,11 @@ export const FLOW_FLAG_FRONT: u32 = 0x8;
 /** TRANSLATION tells the ends that the client sees. */
 export const FLOW_FLAG_TRANSLATED: u32 = 0x10;
 
+/** Not a connection but the endpoint that a client keeps at a Service: TRANSLATION names it. */
+export const FLOW_FLAG_AFFINITY: u32 = 0x20;
+/** FLOW_PROTOCOL of those, which no packet has (RFC 5237: reserved). */
+export const AFFINITY_PROTOCOL: u32 = 255;
+
 /** What was sent is known. */
 export const FLOW_MARK_SPOKEN: u32 = 0x1;
 /** Its SYN offered window scaling. */
@@ -137,8 +142,8 @@ export const DIRECTION_REVERSE: u32 = 1;
 
 // ---- translation: the other ends of a connection, in the direction from its originator ---------
 //
-//      0        16            32      34      36     40        44        48     64
-//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ service ┼ checked ┼ hint ┤ (zero) …
+//      0        16            32      34      36     40        44        48     52     56    64
+//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ service ┼ checked ┼ hint ┼ keep ┼ zero ┤
 //
 export const TRANSLATION_SIZE: u32 = 64;
 /** 16 bytes. */
@@ -155,6 +160,8 @@ export const TRANSLATION_SERVICE: u32 = 40;
 export const TRANSLATION_CHECKED: u32 = 44;
 /** u32: place of the backend in its pool then; of fronts. */
 export const TRANSLATION_HINT: u32 = 48;
+/** u32: milliseconds for which a client keeps its endpoint; of FLOW_FLAG_AFFINITY. */
+export const TRANSLATION_KEEP: u32 = 52;
 
 /** Clients' ports begin here: ip_local_port_range of Linux, and all others begin higher. */
 export const FIRST_CLIENT_PORT: u32 = 32_768;

@@ -45,8 +45,8 @@ export const FRONTEND_ADDRESS_ONLY: u32 = 15;
 
 // ---- pool: endpoints of one port under one traffic policy -----------------------------------
 //
-//      0       4       8          12         16         20      24           28       32     64
-//      ├ slots ┼ count ┼ backends ┼ count ───┼ affinity ┼ empty ┼ key, port ─┼ (zero) ┼ key ┤ (zero) …
+//      0       4       8          12      16         20      24         28     32    48    64
+//      ├ slots ┼ count ┼ backends ┼ count ┼ affinity ┼ empty ┼ key port ┼ used ┼ key ┼ zero ┤
 //
 export const POOL_SIZE: u32 = 64;
 /** u32: absolute offset of the slots, u16 each: index of a backend. */
@@ -55,7 +55,7 @@ export const POOL_SLOTS: u32 = 0;
 export const POOL_SLOTS_COUNT: u32 = 4;
 /** u32: absolute offset of the backends. */
 export const POOL_BACKENDS: u32 = 8;
-/** u32: backends, those counted in that only keep the UDP clients that they have. */
+/** u32: backends, those counted in that only keep the UDP clients that they have: the last. */
 export const POOL_BACKENDS_COUNT: u32 = 12;
 /** u32: milliseconds for which a client stays with its backend; 0: each connection may go to another. */
 export const POOL_AFFINITY: u32 = 16;
@@ -63,6 +63,8 @@ export const POOL_AFFINITY: u32 = 16;
 export const POOL_EMPTY: u32 = 20;
 /** u32: protocol << 16 | port of the Service's port under which clients are remembered. */
 export const POOL_KEY_PORT: u32 = 24;
+/** u32: backends to which slots lead: the first. */
+export const POOL_USED_COUNT: u32 = 28;
 /** 16 bytes: its cluster IP. */
 export const POOL_KEY: u32 = 32;
 

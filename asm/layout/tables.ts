@@ -52,6 +52,13 @@ export const TABLES_GATEWAY6: u32 = 112;
 export const TABLES_NODE4: u32 = 128;
 /** 16 bytes: the same over IPv6. */
 export const TABLES_NODE6: u32 = 144;
+/**
+ * 16 bytes: stands for this node in what it sends to itself, or to the world, through a Service: from its own address an
+ * answer would not come back here. The first address of its podCIDR, which is nobody's. Unspecified: there is none.
+ */
+export const TABLES_SELF4: u32 = 176;
+/** 16 bytes: the same over IPv6. */
+export const TABLES_SELF6: u32 = 192;
 /** Hash of frontends (asm/layout/services.ts): HASH_BASE, HASH_MASK, HASH_COUNT. */
 export const TABLES_FRONTENDS: u32 = 160;
 /** u32: not 0: some port has a rate. */

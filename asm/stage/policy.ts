@@ -41,6 +41,7 @@ import { ICMP_FRAGMENTATION_NEEDED, ICMP_UNREACHABLE, ICMPV6_TOO_BIG, Icmp } fro
 import { PROTOCOL_ICMP, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/protocol';
 import { area, epoch } from '../worker';
 import { quotedFlow } from './related';
+import { quotedBehind } from './service-error';
 import { trackDecided, trackDenied } from './track';
 
 /** Policy cell of the last judgement. */
@@ -73,6 +74,7 @@ function isRelated(packet: Packet): bool {
   const row = quotedFlow(packet);
   if (row === 0) return false;
   const quoted = Packet.at(row);
+  if (!quotedBehind(quoted)) return false;
   const judged = load<u64>(quoted.flow(), FLOW_JUDGED);
   if (<u32>(judged >> 32) === (epoch ^ quoted.hash())) {
     cell = <u32>judged;

@@ -6,7 +6,7 @@
  */
 import { DIRECTION_FORWARD, FLOW_FLAG_FROM_NODE, FLOW_FLAGS } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
-import { PACKET_FROM_NODE, PACKET_SCRATCH } from '../layout/packet';
+import { PACKET_FROM_NODE, PACKET_HAS_PORTS, PACKET_SCRATCH } from '../layout/packet';
 import { Packet } from '../packet';
 import { flowFind } from '../table/flow';
 import { copyAddress, isSameAddress, storeMapped } from '../wire/address';
@@ -29,8 +29,8 @@ const MAX_EXTENSIONS: u32 = 4;
 
 /**
  * Finds the flow that an ICMP error speaks of, where the packet that it quotes was sent by the error's receiver.
- * @returns the scratch row with the quoted packet's addresses, ports, FLOW, DIRECTION and, of its
- * flags, PACKET_FROM_NODE; 0 where there is no such flow
+ * @returns the scratch row with where the quoted packet lies, its addresses, ports, FLOW, DIRECTION and, of its
+ * flags, PACKET_FROM_NODE and PACKET_HAS_PORTS; 0 where there is no such flow
  */
 export function quotedFlow(packet: Packet): usize {
   const quote = packet.data() + packet.payload();
@@ -42,13 +42,20 @@ export function quotedFlow(packet: Packet): usize {
   // At least eight bytes of it are quoted (RFC 792, RFC 4443 §2.4).
   if (header === 0 || header + 8 > bytes) return 0;
   const transport = quote + header;
+  scratch.setData(quote);
+  scratch.setLength(bytes);
+  scratch.setL3(0);
+  scratch.setL4(header);
+  scratch.setVersion(packet.version());
   const protocol = scratch.protocol();
   if (protocol === (packet.version() === 4 ? PROTOCOL_ICMP : PROTOCOL_ICMPV6)) {
     if (!isEcho(protocol, Icmp.at(transport).type())) return 0;
     const identifier = Icmp.at(transport).identifier();
     scratch.setPorts(identifier, identifier);
+    scratch.setFlags(0);
   } else {
     scratch.setPorts(<u32>bswap<u16>(load<u16>(transport)), <u32>bswap<u16>(load<u16>(transport, 2)));
+    scratch.setFlags(PACKET_HAS_PORTS);
   }
   hashFlow(scratch);
   const flow = flowFind(scratch);
@@ -56,7 +63,7 @@ export function quotedFlow(packet: Packet): usize {
   const isOwn =
     scratch.direction() === DIRECTION_FORWARD &&
     (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_FROM_NODE) !== 0;
-  scratch.setFlags(isOwn ? PACKET_FROM_NODE : 0);
+  if (isOwn) scratch.addFlags(PACKET_FROM_NODE);
   return row;
 }
 
@@ -70,6 +77,7 @@ function quotedIpv4(scratch: Packet, quote: usize, bytes: u32): u32 {
   storeMapped(scratch.source(), ip.source());
   storeMapped(scratch.destination(), ip.destination());
   scratch.setProtocol(ip.protocol());
+  scratch.setEnd(ip.totalLength());
   return header;
 }
 
@@ -98,5 +106,6 @@ function quotedIpv6(scratch: Packet, quote: usize, bytes: u32): u32 {
     header += isFragment ? 8 : (<u32>load<u8>(extension, 1) + 1) << 3;
   }
   scratch.setProtocol(next);
+  scratch.setEnd(IPV6_LEN + ip.payloadLength());
   return header;
 }

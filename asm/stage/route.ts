@@ -1,5 +1,6 @@
 /** Route: where a packet goes. Endpoints first, then the longest prefix. */
 import { NO_TUNNEL } from '../layout/burst';
+import { PACKET_IS_FOR_SERVICE } from '../layout/packet';
 import {
   ENDPOINT_PORT,
   ENDPOINT_TUNNEL,
@@ -46,7 +47,10 @@ function throughTunnel(packet: Packet, tunnel: u32): void {
   else packet.setRoute(ROUTE_TUNNEL, tunnel);
 }
 
-/** Only pods of this node leave the cluster here; what came from the node's kernel must not go back to it. */
+/**
+ * Only pods of this node leave the cluster here, and what the node sends to a Service; anything else that came from its
+ * kernel must not go back to it.
+ */
 function outside(packet: Packet): void {
   const port = load<u32>(area, TABLES_NODE_PORT);
   const from = portRow(area, packet.slot());
@@ -54,7 +58,7 @@ function outside(packet: Packet): void {
     packet.tunnel() !== NO_TUNNEL ||
     port === NO_PORT ||
     from === 0 ||
-    <u32>load<u8>(from, PORT_KIND) !== PORT_POD
+    (<u32>load<u8>(from, PORT_KIND) !== PORT_POD && !packet.has(PACKET_IS_FOR_SERVICE))
   ) {
     packet.setVerdict(Verdict.NoRoute);
   } else {

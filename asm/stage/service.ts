@@ -24,7 +24,7 @@ import {
   TRANSLATION_SERVICE,
   TRANSLATION_SOURCE,
 } from '../layout/flows';
-import { PACKET_IS_FOR_SERVICE, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
+import { PACKET_FROM_NODE, PACKET_IS_FOR_SERVICE, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
 import {
   BACKEND_PORT,
   FIRST_SOURCE_PORT,
@@ -35,15 +35,28 @@ import {
   POOL_SLOTS_COUNT,
   SOURCE_PORTS,
 } from '../layout/services';
-import { TABLES_GATEWAY4, TABLES_GATEWAY6, TABLES_NODE4, TABLES_NODE6 } from '../layout/tables';
+import {
+  ENDPOINT_FLAGS,
+  ENDPOINT_IS_NODE,
+  ENDPOINT_PORT,
+  NO_PORT,
+  TABLES_GATEWAY4,
+  TABLES_GATEWAY6,
+  TABLES_NODE4,
+  TABLES_NODE6,
+  TABLES_SELF4,
+  TABLES_SELF6,
+} from '../layout/tables';
 import { Packet } from '../packet';
 import { flowFind, flowRemove, isExpired, isFlowOf, isFront, translationOf, twinOf } from '../table/flow';
 import { backendAt, backendFind, backendFor, frontendFind, NO_BACKEND } from '../table/service';
+import { endpointFind } from '../table/snapshot';
 import { Verdict } from '../verdict';
 import { copyAddress, isSameAddress, isUnspecified } from '../wire/address';
 import { PROTOCOL_UDP } from '../wire/protocol';
 import { area, epoch } from '../worker';
 import { hashFlow } from './parse';
+import { affinePlace } from './service-affinity';
 import { copyChecked } from './service-flow';
 import { keepReceived, receivedOf, rewrite, setEnds, translateForward } from './translate';
 
@@ -167,7 +180,10 @@ function open(packet: Packet, frontend: usize, front: usize): void {
     return;
   }
   const client = packet.source();
-  const place = backendFor(pool, client, load<u32>(pool, POOL_AFFINITY) === 0 ? packet.sport() : 0);
+  const place =
+    load<u32>(pool, POOL_AFFINITY) === 0
+      ? backendFor(pool, client, packet.sport())
+      : affinePlace(pool, client);
   const backend = backendAt(pool, place);
   keepReceived(packet);
   const received = receivedOf(packet);
@@ -176,10 +192,9 @@ function open(packet: Packet, frontend: usize, front: usize): void {
   store<u32>(received, place, TRANSLATION_HINT);
   copyAddress(packet.destination(), backend);
   packet.setPorts(packet.sport(), <u32>load<u16>(backend, BACKEND_PORT));
-  // A pod that reaches itself would answer itself, and nobody would translate that.
-  const isHairpin = isSameAddress(client, backend);
-  if (isHairpin) copyAddress(client, ownAddress(packet.version()));
-  if (!findFree(packet, received, isHairpin)) {
+  const source = sourceFor(packet, backend);
+  if (source !== 0) copyAddress(client, source);
+  if (!findFree(packet, received, source !== 0)) {
     setEnds(packet, received);
     packet.setVerdict(Verdict.ServiceNoSourcePort);
     return;
@@ -187,6 +202,27 @@ function open(packet: Packet, frontend: usize, front: usize): void {
   rewrite(packet);
   packet.addFlags(PACKET_IS_FOR_SERVICE);
   packet.setFront(front);
+}
+
+/**
+ * Address of this node that must stand in place of the client's, or the backend's answer would not come by here; 0: none.
+ *
+ *     pod → itself                      this node in the pod network
+ *     node → another node's address     the same: to its underlay address that node answers past the tunnel
+ *     node → its own address, or world  SELF: to its own address a kernel answers by itself
+ */
+function sourceFor(packet: Packet, backend: usize): usize {
+  const version = packet.version();
+  const isSame = isSameAddress(packet.source(), backend);
+  if (!packet.has(PACKET_FROM_NODE)) return isSame ? ownAddress(version) : 0;
+  const to = endpointFind(area, backend);
+  if (to !== 0 && !(<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE)) return 0;
+  if (to === 0 || <u32>load<u16>(to, ENDPOINT_PORT) !== NO_PORT) {
+    const self = area + (version === 4 ? TABLES_SELF4 : TABLES_SELF6);
+    return isUnspecified(self) ? 0 : self;
+  }
+  const own = ownAddress(version);
+  return isSameAddress(packet.source(), own) ? 0 : own;
 }
 
 /** This node in the pod network, where it has an address there. */

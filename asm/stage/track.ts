@@ -31,6 +31,7 @@ import {
   PACKET_IS_ALONE,
   PACKET_IS_FOR_SERVICE,
   PACKET_IS_FRAGMENT,
+  PACKET_IS_ICMP_ERROR,
   PACKET_IS_LATER_FRAGMENT,
 } from '../layout/packet';
 import { STAT_FLOW_HITS } from '../layout/tables';
@@ -54,6 +55,7 @@ import { TCP_LEN } from '../wire/tcp';
 import { epoch, isLogging, now } from '../worker';
 import { hashFlow, isEcho } from './parse';
 import { mayBeForService, service } from './service';
+import { serviceError } from './service-error';
 import { serviceFront, serviceStart } from './service-flow';
 import { isSctpInit, isSctpMiddle, isSctpPossible, sctpSeen, sctpStart } from './track-sctp';
 import { isFromClient, isTcpMiddle, isTcpPossible, isTcpSyn, tcpSeen, tcpStart } from './track-tcp';
@@ -77,6 +79,7 @@ export function track(packet: Packet): void {
       // Only echoes make connections; an error belongs to the one that it quotes.
       const type = Icmp.at(packet.transport()).type();
       packet.setFlow(0);
+      if (packet.has(PACKET_IS_ICMP_ERROR)) serviceError(packet);
       if (!isEcho(protocol, type)) return;
       asks = isEchoRequest(type);
     }

@@ -26,7 +26,7 @@ import { copyAddress } from '../wire/address';
 import { complement, fold } from '../wire/checksum';
 import { crc32cZeros } from '../wire/crc32c';
 import { PROTOCOL_SCTP, PROTOCOL_UDP } from '../wire/protocol';
-import { Sctp } from '../wire/sctp';
+import { SCTP_LEN, Sctp } from '../wire/sctp';
 import { base } from '../worker';
 import { checksumField, isOpenChecksum } from './checksum';
 import { hashFlow } from './parse';
@@ -80,8 +80,11 @@ export function untranslate(packet: Packet): void {
   rewrite(packet);
 }
 
-/** Writes the row's ends into the packet's bytes. */
-export function rewrite(packet: Packet): void {
+/**
+ * Writes the row's ends into the packet's bytes.
+ * @returns what the sum of its addresses gains by it
+ */
+export function rewrite(packet: Packet): u64 {
   const isOpen = packet.has(PACKET_IS_PARTIAL) || (packet.tunnel() !== NO_TUNNEL && isOpenChecksum(packet));
   packet.addFlags(PACKET_IS_TRANSLATED);
   const ip = packet.ip();
@@ -95,8 +98,9 @@ export function rewrite(packet: Packet): void {
     const ends = packet.source();
     for (let i: u32 = 0; i < 32; i += 4) addresses += replaced32(ip + 8 + i, load<u32>(ends + i));
   }
-  if (packet.has(PACKET_IS_LATER_FRAGMENT) || !packet.has(PACKET_HAS_PORTS)) return;
+  if (packet.has(PACKET_IS_LATER_FRAGMENT) || !packet.has(PACKET_HAS_PORTS)) return addresses;
   rewriteTransport(packet, addresses, isOpen);
+  return addresses;
 }
 
 function rewriteTransport(packet: Packet, addresses: u64, isOpen: bool): void {
@@ -105,14 +109,17 @@ function rewriteTransport(packet: Packet, addresses: u64, isOpen: bool): void {
   const after = <u32>bswap<u16>(<u16>packet.sport()) | ((<u32>bswap<u16>(<u16>packet.dport())) << 16);
   const ports = replaced32(transport, after);
   const protocol = packet.protocol();
+  // Of a quoted packet the end may be missing.
+  const left = packet.length() - packet.l4();
   if (protocol === PROTOCOL_SCTP) {
+    if (left < SCTP_LEN) return;
     // The CRC of a sum of messages is the sum of their CRCs: what changes is that of the ports followed by zeros.
     const change = crc32cZeros(before ^ after, packet.end() - packet.l4());
     store<u32>(transport, Sctp.at(transport).checksum() ^ change, 8);
     return;
   }
   const field = checksumField(protocol);
-  if (field === 0) return;
+  if (field === 0 || left < field + 2) return;
   const at = transport + field;
   const value = <u32>load<u16>(at);
   if (isOpen) {

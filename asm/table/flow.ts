@@ -15,8 +15,10 @@
  */
 
 import {
+  AFFINITY_PROTOCOL,
   DIRECTION_FORWARD,
   DIRECTION_REVERSE,
+  FLOW_FLAG_AFFINITY,
   FLOW_FLAG_FROM_NODE,
   FLOW_FLAG_FRONT,
   FLOW_FLAG_TRANSLATED,
@@ -46,6 +48,7 @@ import {
   FLOWS_SIZE,
   FLOWS_VERSION,
   FLOWS_VERSION_VALUE,
+  TRANSLATION_KEEP,
   TRANSLATION_SIZE,
   TRANSLATION_TWIN,
 } from '../layout/flows';
@@ -203,6 +206,11 @@ export function isFront(entry: usize): bool {
   return (<u32>load<u16>(entry, FLOW_FLAGS) & FLOW_FLAG_FRONT) !== 0;
 }
 
+/** Whether the entry is a connection, of which the flow log tells. */
+export function isConnection(entry: usize): bool {
+  return (<u32>load<u16>(entry, FLOW_FLAGS) & (FLOW_FLAG_FRONT | FLOW_FLAG_AFFINITY)) === 0;
+}
+
 /** Whether `entry` is in the table and has the packet's ends, in its direction. */
 export function isFlowOf(entry: usize, packet: Packet): bool {
   const tag = tagAt(entry, load<u32>(flows, FLOWS_MASK));
@@ -214,7 +222,7 @@ export function flowRemove(entry: usize): void {
   const at = tagAt(entry, load<u32>(flows, FLOWS_MASK));
   const tag = load<u32>(at);
   if (tag === 0 || tag === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(at, tag, FLOW_TAG_BUSY) !== tag) return;
-  if (isLogging && !isFront(entry)) eventClosed(entry, true);
+  if (isLogging && isConnection(entry)) eventClosed(entry, true);
   atomic.store<u32>(at, 0);
 }
 
@@ -230,6 +238,7 @@ function lifeOf(entry: usize): usize {
 function timeoutOf(entry: usize): u32 {
   const state = <u32>load<u8>(entry, FLOW_STATE);
   const protocol = <u32>load<u8>(entry, FLOW_PROTOCOL);
+  if (protocol === AFFINITY_PROTOCOL) return load<u32>(translationOf(entry), TRANSLATION_KEEP);
   if (state === FLOW_IS_RESET) return TIMEOUT_RESET;
   if (protocol === PROTOCOL_TCP) {
     if (state === FLOW_IS_ESTABLISHED) return TIMEOUT_TCP_ESTABLISHED;
@@ -332,7 +341,7 @@ export function flowClaim(packet: Packet): usize {
     const entry = entryOf(chosen, mask);
     if (before !== 0) {
       countStat(STAT_FLOWS_EVICTED, 1);
-      if (isLogging && !isFront(entry)) eventClosed(entry, isExpired(entry));
+      if (isLogging && isConnection(entry)) eventClosed(entry, isExpired(entry));
     }
     return entry;
   }

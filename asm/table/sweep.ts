@@ -11,7 +11,7 @@ import {
 } from '../layout/flows';
 import { burstBegin, flows, now } from '../worker';
 import { eventClosed } from './events';
-import { isExpired, isFront } from './flow';
+import { isConnection, isExpired } from './flow';
 
 /** Milliseconds that one round through the table takes. */
 const ROUND: u32 = 5_000;
@@ -43,7 +43,7 @@ function sweepOne(at: usize, entry: usize): void {
   if (tag === 0 || tag === FLOW_TAG_BUSY) return;
   if (isExpired(entry)) {
     if (atomic.cmpxchg<u32>(at, tag, FLOW_TAG_BUSY) !== tag) return;
-    if (!isFront(entry)) eventClosed(entry, true);
+    if (isConnection(entry)) eventClosed(entry, true);
     atomic.store<u32>(at, 0);
   } else if (
     <u32>load<u8>(entry, FLOW_STATE) >= FLOW_IS_CLOSED &&

@@ -22,6 +22,7 @@ import {
   POOL_SIZE,
   POOL_SLOTS,
   POOL_SLOTS_COUNT,
+  POOL_USED_COUNT,
 } from '../../asm/layout/services.ts';
 import { Verdict } from '../../asm/verdict.ts';
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../../asm/wire/protocol.ts';
@@ -198,6 +199,7 @@ export class ServiceTables {
     u32(POOL_SLOTS_COUNT, pool.slots.length);
     u32(POOL_BACKENDS, at + backendsAt);
     u32(POOL_BACKENDS_COUNT, backends.length);
+    u32(POOL_USED_COUNT, pool.backends.length);
     u32(POOL_AFFINITY, (port.affinitySeconds ?? 0) * 1000);
     u32(POOL_EMPTY, port.hasAny ? Verdict.ServiceNoLocalEndpoint : Verdict.ServiceNoEndpoint);
     const own = port.frontends.find(({ kind }) => kind === 'cluster-ip');

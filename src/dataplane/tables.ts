@@ -38,6 +38,8 @@ import {
   TABLES_ROUTER_MAC,
   TABLES_ROUTES4,
   TABLES_ROUTES6,
+  TABLES_SELF4,
+  TABLES_SELF6,
   TABLES_SHAPED,
   TUNNEL_SIZE,
 } from '../../asm/layout/tables.ts';
@@ -225,6 +227,9 @@ export class TableArea {
     this.#to.bytes(this.#area + TABLES_GATEWAY6, gateway6.bytes);
     this.#to.bytes(this.#area + TABLES_NODE4, own(4)?.bytes ?? new Uint8Array(16));
     this.#to.bytes(this.#area + TABLES_NODE6, own(6)?.bytes ?? new Uint8Array(16));
+    const self = (family: 4 | 6) => node.podCIDRs.find(({ address: { family: its } }) => its === family);
+    this.#to.bytes(this.#area + TABLES_SELF4, self(4)?.address.bytes ?? new Uint8Array(16));
+    this.#to.bytes(this.#area + TABLES_SELF6, self(6)?.address.bytes ?? new Uint8Array(16));
   }
 
   #writeTunnels(before: TableInput | undefined, input: TableInput): void {

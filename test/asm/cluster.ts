@@ -69,6 +69,8 @@ export interface ClusterOptions {
   readonly identities?: Readonly<Record<string, number>>;
   readonly cidrs?: Tables['cidrs'];
   readonly services?: Tables['services'];
+  /** The node has an address for what it sends to itself through Services. */
+  readonly self?: boolean;
 }
 
 export const GATEWAY4 = '169.254.1.1';
@@ -148,6 +150,7 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
     gateway6: GATEWAY6,
     node4: pod4(node, 1),
     node6: pod6(node, 1),
+    ...(options.self && { self4: pod4(node, 0), self6: `fd00:244:${node}::` }),
     nodePort: 0,
     endpoints: [
       ...pods.map(({ address, slot }) => ({

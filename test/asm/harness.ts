@@ -121,6 +121,8 @@ import {
   TABLES_ROUTER_MAC,
   TABLES_ROUTES4,
   TABLES_ROUTES6,
+  TABLES_SELF4,
+  TABLES_SELF6,
   TABLES_SHAPED,
   TUNNEL_COUNTER_SIZE,
   TUNNEL_FAMILY,
@@ -238,6 +240,8 @@ export interface Tables {
   readonly gateway6: string;
   readonly node4?: string;
   readonly node6?: string;
+  readonly self4?: string;
+  readonly self6?: string;
   readonly nodePort?: number;
   readonly endpoints: readonly EndpointSpec[];
   readonly routes: readonly RouteSpec[];
@@ -408,6 +412,8 @@ export class TestNode {
     this.bytes.set(ip16(tables.gateway6), area + TABLES_GATEWAY6);
     if (tables.node4) this.bytes.set(ip16(tables.node4), area + TABLES_NODE4);
     if (tables.node6) this.bytes.set(ip16(tables.node6), area + TABLES_NODE6);
+    if (tables.self4) this.bytes.set(ip16(tables.self4), area + TABLES_SELF4);
+    if (tables.self6) this.bytes.set(ip16(tables.self6), area + TABLES_SELF6);
     for (const one of tables.endpoints) {
       const [low, high] = macWords(one.mac ?? '00:00:00:00:00:00');
       const at = words(address(one.address));

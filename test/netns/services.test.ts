@@ -109,6 +109,28 @@ describeWith([root, tun], 'Services', () => {
     expect(await dropsOf(node, 'service-no-local-endpoint')).toBeGreaterThan(before);
   }, 30_000);
 
+  it.each(families)(
+    'Services 10: pods and nodes reach processes of nodes through a cluster IP, IPv%i',
+    async (family) => {
+      for (const node of lab.nodes) {
+        await at(node.name).listen({ port: 7000 + family, mode: 'echo' });
+        const ip = node.ips.find((one) => one.includes(':') === (family === 6)) ?? expect.fail('no address');
+        await put(
+          service({ clusterIP: VIP[family], clusterIPs: [VIP[family]] }),
+          slice([{ ip, node: node.name, ready: true }], {
+            type: types[family],
+            ports: [{ name: 'http', port: 7000 + family }],
+          }),
+        );
+        for (const client of ['pod-1', 'pod-2', 'node-1', 'node-2'])
+          expect({ client, to: node.name, ...(await knock(client, family)) }, labLogs(lab)).toMatchObject({
+            connected: true,
+          });
+      }
+    },
+    60_000,
+  );
+
   it('a bulk transfer through a cluster IP arrives intact', async () => {
     await at('pod-2').listen({ port: 9090, mode: 'sink' });
     for (const family of families) {
