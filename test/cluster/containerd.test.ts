@@ -55,7 +55,7 @@ describeWith([root, tun, go], 'pods of containerd', () => {
     const containerd = await startContainerd(machine);
     const overweft = await startOverweft(machine, {
       store: { type: 'file', directory: manifests },
-      cni: { unknownPods: 'admit', quarantine: 0 },
+      cni: { unknownPods: 'admit' },
     });
     await until('containerd loads the network', () => networkReady(containerd));
     return { machine, containerd, overweft };

@@ -1,16 +1,26 @@
 // Kubernetes on two nodes that Overweft joins: API server, controllers, scheduler and etcd on a third machine.
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed } from 'vitest';
 import { describeWith, go, root, tun } from '../support/requires.ts';
 import type { RunOptions } from '../support/run.ts';
 import { answersOf, translated, unanswered } from './support/answers.ts';
 import { podNamespaces, startContainerd } from './support/containerd.ts';
-import { type ControlPlane, clusterCIDRs, startControlPlane } from './support/control-plane.ts';
+import {
+  type ControlPlane,
+  clusterCIDRs,
+  serviceCIDRs,
+  startControlPlane,
+  type User,
+} from './support/control-plane.ts';
 import { image } from './support/image.ts';
 import { nodeUser, startKubelet } from './support/kubelet.ts';
 import { bootMachines, type Machine, type Machines } from './support/machine.ts';
-import { copyManifests, type ManifestCopy } from './support/manifests.ts';
 import { type Overweft, startOverweft } from './support/overweft.ts';
 import { until } from './support/until.ts';
+
+const rbac = fileURLToPath(new URL('../../deploy/rbac.yaml', import.meta.url));
+/** Whom that file makes. */
+const account: User = { name: 'overweft', groups: [] };
 
 interface Pod {
   readonly name: string;
@@ -29,14 +39,15 @@ describeWith([root, tun, go], 'Kubernetes', () => {
   let all: Machines;
   let controlPlane: ControlPlane;
   let nodes: readonly Node[];
-  let copy: ManifestCopy;
+  let token: string;
 
   beforeAll(async () => {
     all = await bootMachines(3);
     const [one, two, control] = all.machines;
     if (!one || !two || !control) throw new Error('three machines are not there');
     controlPlane = await startControlPlane(control, [one, two].map(nodeUser));
-    copy = await copyManifests(controlPlane, control.folder);
+    await kubectl('apply', '-f', rbac);
+    token = (await kubectl('create', 'token', account.name, '--namespace=kube-system')).trim();
     nodes = await Promise.all([one, two].map(start));
     await until('both nodes are ready', async () => {
       const { items } = await objects('nodes');
@@ -44,7 +55,6 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     });
   }, 3_600_000);
   afterAll(async () => {
-    await copy?.[Symbol.asyncDispose]();
     await all?.[Symbol.asyncDispose]();
   }, 120_000);
   beforeEach(() =>
@@ -64,9 +74,9 @@ describeWith([root, tun, go], 'Kubernetes', () => {
         JSON.parse(await kubectl('get', 'node', machine.name, '-o', 'json')).spec.podCIDRs?.length === 2,
     );
     const overweft = await startOverweft(machine, {
-      store: { type: 'file', directory: copy.directory },
-      podNetwork: { clusterCIDRs },
-      cni: { quarantine: 0 },
+      store: { type: 'kubernetes', kubeconfig: controlPlane.kubeconfig(account, machine.folder, token) },
+      podNetwork: { clusterCIDRs, serviceCIDRs },
+      dns: {},
     });
     return { machine, overweft };
   };
@@ -103,7 +113,6 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     metadata: { labels: { app } },
     spec: {
       terminationGracePeriodSeconds: 5,
-      dnsPolicy: 'Default',
       containers: [
         {
           name: 'tool',
@@ -157,6 +166,30 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     for (const pod of await pods('client')) {
       const own = await kubectl('exec', pod.name, '--', '/tool', 'addresses');
       expect(own.trim().split('\n').sort()).toEqual([...pod.ips].sort());
+    }
+  });
+
+  it('a Service is found by name, and reached at its addresses', async () => {
+    await apply({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'web' },
+      spec: {
+        ipFamilyPolicy: 'RequireDualStack',
+        selector: { app: 'web' },
+        ports: [
+          { name: 'tcp', protocol: 'TCP', port: 8080 },
+          { name: 'udp', protocol: 'UDP', port: 8080 },
+        ],
+      },
+    });
+    const { clusterIPs } = JSON.parse(await kubectl('get', 'service', 'web', '-o', 'json')).spec;
+    const knocked = [...clusterIPs, 'web', 'web.default.svc.cluster.local'];
+    for (const client of await pods('client')) {
+      await until('it answers', async () => unanswered(await ask(client, knocked)).length === 0);
+      const answers = await ask(client, knocked);
+      expect(unanswered(answers), client.name).toEqual([]);
+      expect(translated(answers), client.name).toEqual([]);
     }
   });
 

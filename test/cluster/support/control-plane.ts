@@ -1,6 +1,6 @@
 // The control plane of a Kubernetes cluster on a machine of its own.
 import { generateKeyPairSync } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { goTools } from '../../support/go-tools.ts';
 import type { Finished, RunOptions } from '../../support/run.ts';
 import type { Machine } from './machine.ts';
@@ -8,7 +8,7 @@ import { until } from './until.ts';
 
 /** What nodes' ranges are taken from: a range of IPv6 may be at most 16 bits wider than a node's. */
 export const clusterCIDRs = ['10.244.0.0/16', 'fd00:244::/48'] as const;
-const serviceCIDRs = ['10.96.0.0/16', 'fd00:96::/112'];
+export const serviceCIDRs = ['10.96.0.0/16', 'fd00:96::/112'];
 
 const admin = { name: 'admin', groups: ['system:masters'] };
 const controllerManager = { name: 'system:kube-controller-manager', groups: [] };
@@ -20,12 +20,12 @@ export interface User {
 }
 
 export interface ControlPlane {
-  /** Address of the API server. */
-  readonly server: string;
-  /** Certificate authority of the API server, PEM. */
-  readonly ca: string;
-  /** Writes a configuration for one of the users below a folder; returns its path. */
-  readonly kubeconfig: (user: User, folder: string) => string;
+  /**
+   * Writes a client's configuration.
+   * @param token one of the API server's own, in place of that of a user who was named at its start
+   * @returns its path
+   */
+  readonly kubeconfig: (user: User, folder: string, token?: string) => string;
   /** kubectl as the administrator. */
   readonly kubectl: (args: readonly string[], options?: RunOptions) => Promise<Finished>;
 }
@@ -84,13 +84,13 @@ export async function startControlPlane(machine: Machine, users: readonly User[]
     `--service-account-signing-key-file=${folder}/service-account.key`,
   ]);
   const certificate = `${folder}/apiserver.crt`;
-  const kubeconfig = (user: User, place: string): string => {
+  const kubeconfig = (user: User, place: string, bearer = token(user)): string => {
     const file = `${place}/${token(user)}.kubeconfig`;
     const config = {
       apiVersion: 'v1',
       kind: 'Config',
       clusters: [{ name: 'test', cluster: { server, 'certificate-authority': certificate } }],
-      users: [{ name: user.name, user: { token: token(user) } }],
+      users: [{ name: user.name, user: { token: bearer } }],
       contexts: [{ name: 'test', context: { cluster: 'test', user: user.name } }],
       'current-context': 'test',
     };
@@ -126,5 +126,5 @@ export async function startControlPlane(machine: Machine, users: readonly User[]
     '--leader-elect=false',
     '--secure-port=0',
   ]);
-  return { server, ca: readFileSync(certificate, 'utf8'), kubeconfig, kubectl };
+  return { kubeconfig, kubectl };
 }

@@ -44,6 +44,9 @@ const configuration = ({ folder }: Machine): object => ({
   authorization: { mode: 'AlwaysAllow' },
   // What the machine shares with the host is left alone, and how full the host is counts for nothing.
   resolvConf: '',
+  // The resolver of the node's own daemon.
+  clusterDNS: ['169.254.20.10'],
+  clusterDomain: 'cluster.local',
   makeIPTablesUtilChains: false,
   localStorageCapacityIsolation: false,
   imageGCHighThresholdPercent: 100,

@@ -1,5 +1,5 @@
-// The daemon on a machine, and the plugin in its container runtime's configuration.
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+// The daemon on a machine.
+import { writeFileSync } from 'node:fs';
 import { stringify } from 'yaml';
 import { callDaemon, daemonStatus } from '../../../src/daemon/client.ts';
 import type { Status } from '../../../src/daemon/status.ts';
@@ -13,33 +13,28 @@ export interface Overweft {
 }
 
 /**
- * Starts a daemon; the network is configured once its tables are live, as an installation does it.
- * @param config daemon configuration beside the machine's own addresses
+ * Starts a daemon; returns when its tables are live, and it tells the container runtime of the network.
+ * @param config daemon configuration beside what the machine itself says
  */
-export async function startOverweft(machine: Machine, config: object): Promise<Overweft> {
+export async function startOverweft(
+  machine: Machine,
+  config: Readonly<Record<string, object>>,
+): Promise<Overweft> {
   const { folder, name, ips } = machine;
   const socket = `${folder}/overweft/overweft.sock`;
   const file = `${folder}/overweft.yaml`;
   writeFileSync(
     file,
-    stringify({ node: name, runDirectory: `${folder}/overweft`, underlay: { addresses: ips }, ...config }),
+    stringify({
+      node: name,
+      runDirectory: `${folder}/overweft`,
+      underlay: { addresses: ips },
+      ...config,
+      cni: { confDirectory: cniFolder(machine), quarantine: 0, ...config.cni },
+    }),
   );
   machine.start('overweft', [...program, 'run', '--config', file]);
   const healthy = async () => (await callDaemon(socket, 'GET', '/healthz')).status === 200;
   await until(`the daemon of ${name} has live tables`, healthy);
-  configureNetwork(machine, socket);
   return { status: () => daemonStatus(socket) };
-}
-
-/** containerd does not notice a file that is written in the folder, only one that is renamed there. */
-function configureNetwork(machine: Machine, socket: string): void {
-  const place = cniFolder(machine);
-  mkdirSync(place, { recursive: true });
-  const list = {
-    cniVersion: '1.1.0',
-    name: 'overweft',
-    plugins: [{ type: 'overweft-cni', socket, capabilities: { ips: true, mac: true, dns: true } }],
-  };
-  writeFileSync(`${place}/.overweft`, JSON.stringify(list));
-  renameSync(`${place}/.overweft`, `${place}/10-overweft.conflist`);
 }
