@@ -52,7 +52,8 @@ export function encodeReply(asked: Asked, sections: Sections, limit: number): Bu
   const { question } = asked;
   const packet = new Packet();
   if (question) {
-    const name = question.labels.join('.');
+    // Labels may hold any byte, also the dots at which the library cuts: it gets a name of the same shape.
+    const name = question.labels.map((label) => label.replaceAll('.', '-')).join('.');
     packet.questions = [{ name, type: question.type, class: question.class } as Question];
   }
   // Of a thousand endpoints most would be cut off again.
@@ -61,8 +62,6 @@ export function encodeReply(asked: Asked, sections: Sections, limit: number): Bu
   packet.authorities = [...(sections.authorities ?? [])];
   packet.additionals = (sections.additionals ?? []).slice(0, most);
   const message = packet.toBuffer();
-  // Labels may hold any byte, also dots, at which the library cuts; the length stays the same.
-  asked.questionBytes.copy(message, HEADER_LENGTH);
   const authoritative = sections.isAuthoritative ? FLAG_AA : 0;
   return finish(asked, message, authoritative | (sections.rcode & 0xf), limit, sections.rcode >> 4);
 }

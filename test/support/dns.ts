@@ -27,13 +27,20 @@ export interface Server {
   readonly resolver: Resolver;
 }
 
-export function serverOf(items: readonly object[], settings: Partial<ZoneSettings> = {}): Server {
+/** Milliseconds: long, for a machine that may stop for a while. */
+const unhurried = { patience: 3000, timeout: 12_000 };
+
+export function serverOf(
+  items: readonly object[],
+  settings: Partial<ZoneSettings> = {},
+  times: typeof unhurried = unhurried,
+): Server {
   const statistics = new Statistics();
   const zone = new Zone({ ...usualZone, ...settings });
   zone.nameServers = addressesByFamily(['169.254.20.10', 'fd00:169:254:20::10']);
   zone.apply(changesOf(items));
   const cache = { entries: 100, longest: 3600, longestNegative: 300 };
-  const forwarder = new Forwarder({ cache, patience: 200, timeout: 1500 }, statistics);
+  const forwarder = new Forwarder({ cache, ...times }, statistics);
   return { zone, forwarder, statistics, resolver: new Resolver(zone, forwarder, statistics) };
 }
 
