@@ -127,7 +127,8 @@ class ManifestReader implements FileReading {
     try {
       value = JSON.parse(text);
     } catch (error) {
-      this.#fault('', '', (error as Error).message);
+      // It quotes what it met, line ends and all.
+      this.#fault('', '', (error as Error).message.replace(/\s+/g, ' '));
       return;
     }
     this.#value(value, '');
@@ -143,6 +144,8 @@ class ManifestReader implements FileReading {
       const type = typeOfItems(kind, value.apiVersion);
       for (const [i, item] of value.items.entries())
         this.#value(isRecord(item) ? { ...type, ...item } : item, `${at}items[${i}].`);
+    } else if (kind === 'List' && (value.items ?? undefined) !== undefined) {
+      this.#fault('', `${at}items`, 'must be a list of objects');
     } else {
       this.#object({ ...value, kind }, at);
     }

@@ -87,7 +87,8 @@ export async function runDaemon(config: Config, inherited?: Inherited): Promise<
       end(1);
     });
   } catch (error) {
-    log.fatal({ err: error }, `cannot start: ${(error as Error).message}`);
+    log.debug({ err: error }, 'cannot start');
+    log.fatal(`cannot start: ${(error as Error).message}`);
     return 1;
   }
   const status = await ended;
@@ -362,8 +363,11 @@ function openFlows(
   try {
     addon.mapFile(plan.flows.offset, plan.flows.size, file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    throw new Error(`${file} is in use: another daemon runs with this runDirectory`);
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EAGAIN') throw new Error(`${file} is in use: another daemon runs with this runDirectory`);
+    if (code !== 'ENOSPC') throw error;
+    const size = `${Math.ceil(plan.flows.size / 2 ** 20)} MiB`;
+    throw new Error(`${file}: no room for ${size} of connections: tables.flows says how many these are`);
   }
   // Any start will do, and a stranger must not know it; a kept file brings its own.
   memory.view.setUint32(CONTROL_SEED, randomBytes(4).readUInt32LE(), true);

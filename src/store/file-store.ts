@@ -1,7 +1,7 @@
 // Store over a directory of manifests (*.yaml, *.yml, *.json), watched.
 import { hash } from 'node:crypto';
 import { type FSWatcher, watch } from 'node:fs';
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { changesBetween, noChanges, type ObjectChanges } from '../control/changes.ts';
@@ -20,6 +20,7 @@ const CLOCK_MS = 2_000n;
 /** A file as it was last read. */
 interface KnownFile {
   readonly stamp: string | undefined;
+  /** Of its text; of one that cannot be read, why. */
   readonly digest: string;
   /** The same object for as long as the file holds the same. */
   readonly reading: FileReading;
@@ -171,12 +172,25 @@ async function readDirectory(directory: string, before: Files): Promise<Files> {
       try {
         return [[name, await readOne(directory, name, before.get(name))]];
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-        throw error;
+        if (await isGone(join(directory, name))) return [];
+        return [[name, unreadable(name, (error as Error).message, before.get(name))]];
       }
     }),
   );
   return new Map(files.flat());
+}
+
+/** A link that leads nowhere is there: what it led to may have been a policy. */
+const isGone = (path: string): Promise<boolean> =>
+  lstat(path).then(
+    () => false,
+    ({ code }: NodeJS.ErrnoException) => code === 'ENOENT',
+  );
+
+function unreadable(file: string, reason: string, before: KnownFile | undefined): KnownFile {
+  if (before?.digest === reason) return before;
+  const fault = { source: file, object: '', field: '', message: `cannot be read: ${reason}` };
+  return { stamp: undefined, digest: reason, reading: { objects: [], faults: [fault], ignored: {} } };
 }
 
 async function readOne(directory: string, file: string, before: KnownFile | undefined): Promise<KnownFile> {

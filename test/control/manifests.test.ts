@@ -208,6 +208,14 @@ metadata:
     expect(objects.policies[0]?.spec).toEqual({ podSelector: {} });
   });
 
+  it('have Lists of objects, and nothing else in their place', () => {
+    const list = (items: string) => read(`{apiVersion: v1, kind: List, items: ${items}}`);
+    expect(list('{kind: Pod}').faults.map(faultText)).toEqual(['a.yaml: items: must be a list of objects']);
+    expect(list('7').faults).toHaveLength(1);
+    expect(list('null').faults).toEqual([]);
+    expect(list('[]').faults).toEqual([]);
+  });
+
   it('name what is no JSON in a file that says so', () => {
     const { faults } = readManifests([{ file: 'a.json', text: 'kind: Pod' }]);
     expect(faults.map(faultText)).toEqual([expect.stringMatching(/^a\.json: Unexpected token/)]);

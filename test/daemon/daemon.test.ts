@@ -1,11 +1,11 @@
 // One real daemon in a network namespace of its own: API, status, metrics, faults, start and stop.
-import { existsSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { Status } from '../../src/daemon/status.ts';
 import { type Netns, netns } from '../support/netns.ts';
-import { type OverweftNode, overweftNode } from '../support/overweft-node.ts';
+import { type OverweftNode, overweftNode, program } from '../support/overweft-node.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 import { overweft, run } from '../support/run.ts';
 
@@ -355,6 +355,24 @@ describeWith([root, tun], 'daemon', () => {
       expect(second.status).toBe(1);
       expect(second.stderr).toContain('is in use: another daemon runs with this runDirectory');
       expect((await call(socket, 'GET', '/healthz')).status).toBe(200);
+    });
+
+    it('says how much room its run directory lacks, in one line', async () => {
+      const directory = `${node.manifests}/../full`;
+      mkdirSync(directory);
+      const config = readFileSync(node.daemon.config, 'utf8');
+      const file = `${directory}.yaml`;
+      writeFileSync(file, config.replace(/^runDirectory: .*$/m, `runDirectory: ${directory}`));
+      const full = `mount -t tmpfs -o size=256k none ${directory} && exec "$@"`;
+      const { status, stderr } = await run('unshare', [
+        ...['--mount', 'sh', '-c', full, 'sh', ...program, 'run', '--config', file],
+      ]);
+      expect(status).toBe(1);
+      expect(stderr).toMatch(
+        /^\{.*"msg":"cannot start: .*\/full\/flows: no room for \d+ MiB of connections.*\}\n$/,
+      );
+      expect(stderr).toContain('tables.flows');
+      expect(stderr).not.toContain('stack');
     });
 
     it('does not start with a wrong configuration, and lists every error', async () => {

@@ -108,6 +108,25 @@ describe('file store', () => {
     await vi.waitFor(() => expect(names()).toEqual(['a']), { timeout: 20_000, interval: 50 });
   });
 
+  it('names each file that cannot be read, and keeps the last good state: a policy may be in it', async () => {
+    write('a.yaml', podText('a'));
+    await start();
+    mkdirSync(join(directory, 'b.yaml'));
+    symlinkSync('nowhere', join(directory, 'c.yaml'));
+    write('a.yaml', podText('d'));
+    await soon(() =>
+      expect(store.state.faults.map(faultText)).toEqual([
+        'b.yaml: cannot be read: EISDIR: illegal operation on a directory, read',
+        `c.yaml: cannot be read: ENOENT: no such file or directory, stat '${directory}/c.yaml'`,
+      ]),
+    );
+    expect(names()).toEqual(['a']);
+    rmSync(join(directory, 'b.yaml'), { recursive: true });
+    rmSync(join(directory, 'c.yaml'));
+    await soon(() => expect(names()).toEqual(['d']));
+    expect(store.state.faults).toEqual([]);
+  });
+
   it('follows links that are swapped, as mounted ConfigMaps do', async () => {
     mkdirSync(join(directory, 'one'));
     mkdirSync(join(directory, 'two'));
