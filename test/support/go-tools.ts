@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { homedir } from 'node:os';
+import { dirname } from 'node:path';
 import { env, pid } from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { must } from './run.ts';
@@ -35,24 +36,27 @@ export type GoTool = keyof typeof packages;
 const withC: GoTool = 'runc';
 const tags = 'no_btrfs,no_devmapper,no_zfs,seccomp';
 
+export const goToolNames = Object.keys(packages) as GoTool[];
+
 /**
- * Builds what is not there yet; from nothing all of them take about ten minutes on two cores.
+ * Builds what is not there yet; from nothing all of them take many minutes.
  * @returns the executables by name; those of other projects lie in one folder
  */
 export async function goTools<Name extends GoTool>(...names: Name[]): Promise<Record<Name, string>> {
-  const cache = `${env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/overweft/go`;
-  const pinned = ['go.mod', 'go.sum'];
-  const sources = globSync('cmd/**/*.go', { cwd: moduleFolder }).sort();
-  const paths: Partial<Record<Name, string>> = {};
-  for (const name of names) {
-    const own = packages[name].startsWith('./');
-    const folder = `${cache}/${fingerprint(own ? [...pinned, ...sources] : pinned)}`;
-    mkdirSync(folder, { recursive: true });
-    paths[name] = `${folder}/${name}`;
-    if (!existsSync(paths[name])) await build(name, folder);
-  }
-  return paths as Record<Name, string>;
+  for (const name of names) if (!isBuilt(name)) await build(name);
+  return Object.fromEntries(names.map((name) => [name, pathOf(name)])) as Record<Name, string>;
 }
+
+export const isBuilt = (name: GoTool): boolean => existsSync(pathOf(name));
+
+const cache = `${env.XDG_CACHE_HOME ?? `${homedir()}/.cache`}/overweft/go`;
+const pinned = ['go.mod', 'go.sum'];
+const sources = globSync('cmd/**/*.go', { cwd: moduleFolder }).sort();
+
+const pathOf = (name: GoTool): string => {
+  const own = packages[name].startsWith('./');
+  return `${cache}/${fingerprint(own ? [...pinned, ...sources] : pinned)}/${name}`;
+};
 
 function fingerprint(files: readonly string[]): string {
   const hash = createHash('sha256').update(`${process.arch} ${tags}\n`);
@@ -60,8 +64,10 @@ function fingerprint(files: readonly string[]): string {
   return hash.digest('hex').slice(0, 12);
 }
 
-async function build(name: GoTool, folder: string): Promise<void> {
-  const unfinished = `${folder}/.${name}.${pid}`;
+async function build(name: GoTool): Promise<void> {
+  const path = pathOf(name);
+  const unfinished = `${path}.${pid}`;
+  mkdirSync(dirname(path), { recursive: true });
   const [, version = '', minor = ''] =
     /k8s\.io\/kubernetes (v1\.(\d+)\S*)/.exec(readFileSync(`${moduleFolder}go.mod`, 'utf8')) ?? [];
   // What a node and the API server say that they are.
@@ -87,5 +93,5 @@ async function build(name: GoTool, folder: string): Promise<void> {
     ],
     { cwd: moduleFolder, env: { CGO_ENABLED: name === withC ? '1' : '0' }, timeoutMs: 1_800_000 },
   );
-  renameSync(unfinished, `${folder}/${name}`);
+  renameSync(unfinished, path);
 }
