@@ -14,10 +14,10 @@ export const EVENTS: u32 = 8192;
 //
 //      0     1       2      3     4       8      12     16       32            48      50      52
 //      ├kind ┼reason ┼proto ┼ (0)─┼verdict┼ cell ┼ time ┼ source ┼ destination ┼ sport ┼ dport ┤
-//      52    56          64          72        80        88      96
-//      ├(zero)┼ packets → ┼ packets ← ┼ bytes → ┼ bytes ← ┼ (zero)┤
+//      52      54     56          64          72        80        88      96         112  128
+//      ├ fport ┼ zero ┼ packets → ┼ packets ← ┼ bytes → ┼ bytes ← ┼ zero  ┼ frontend ┼ zero ┤
 //
-export const EVENT_SIZE: u32 = 96;
+export const EVENT_SIZE: u32 = 128;
 /** u8: EVENT_OPENED … */
 export const EVENT_KIND: u32 = 0;
 /** u8: CLOSED_* of EVENT_CLOSED. */
@@ -38,6 +38,10 @@ export const EVENT_DESTINATION: u32 = 32;
 export const EVENT_SPORT: u32 = 48;
 /** u16. */
 export const EVENT_DPORT: u32 = 50;
+/** u16: port of the Service that the source knocked at; 0: none. */
+export const EVENT_FPORT: u32 = 52;
+/** 16 bytes: its address. */
+export const EVENT_FRONTEND: u32 = 96;
 /** u64: from the source; of EVENT_DENIED the packets since the flow's event before. */
 export const EVENT_PACKETS_FORWARD: u32 = 56;
 /** u64: to the source. */

@@ -19,6 +19,16 @@ export function account(first: usize, end: usize): void {
   countVerdict(Verdict.Forward, forwarded);
 }
 
+/** Nobody answers for a Service. */
+function isService(verdict: Verdict): bool {
+  return (
+    verdict === Verdict.ServiceNoEndpoint ||
+    verdict === Verdict.ServiceNoLocalEndpoint ||
+    verdict === Verdict.ServiceNoSuchPort ||
+    verdict === Verdict.ServiceNoSourcePort
+  );
+}
+
 function accountOther(packet: Packet): void {
   const verdict = packet.verdict();
   countVerdict(verdict, 1);
@@ -29,7 +39,10 @@ function accountOther(packet: Packet): void {
   if (isPolicy) countDecision(packet.decision());
   if (
     isLogging &&
-    (isPolicy || verdict === Verdict.ConnectionInvalid || verdict === Verdict.ConnectionTableFull)
+    (isPolicy ||
+      verdict === Verdict.ConnectionInvalid ||
+      verdict === Verdict.ConnectionTableFull ||
+      isService(verdict))
   )
     eventDenied(packet);
 }

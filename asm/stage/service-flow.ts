@@ -22,10 +22,11 @@ import {
   isFront,
   translationOf,
 } from '../table/flow';
+import { receivedOf } from '../table/received';
 import { copyAddress } from '../wire/address';
 import { base } from '../worker';
 import { hashFlow } from './parse';
-import { receivedOf, setEnds } from './translate';
+import { setEnds } from './translate';
 
 /** Tells the flow of a translated packet what the client sees; before anybody can find it. */
 export function serviceStart(flow: usize, packet: Packet): void {

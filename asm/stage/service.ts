@@ -49,6 +49,7 @@ import {
 } from '../layout/tables';
 import { Packet } from '../packet';
 import { flowFind, flowRemove, isExpired, isFlowOf, isFront, translationOf, twinOf } from '../table/flow';
+import { receivedOf } from '../table/received';
 import { backendAt, backendFind, backendFor, frontendFind, NO_BACKEND } from '../table/service';
 import { endpointFind } from '../table/snapshot';
 import { Verdict } from '../verdict';
@@ -58,7 +59,7 @@ import { area, epoch } from '../worker';
 import { hashFlow } from './parse';
 import { affinePlace } from './service-affinity';
 import { copyChecked } from './service-flow';
-import { keepReceived, receivedOf, rewrite, setEnds, translateForward } from './translate';
+import { keepReceived, rewrite, setEnds, translateForward } from './translate';
 
 /** Source ports that are tried for a connection before it is refused. */
 const ATTEMPTS: u32 = 64;

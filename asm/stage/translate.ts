@@ -7,35 +7,22 @@
  * open holds the sum of the pseudo-header alone, so that only the addresses count.
  */
 import { NO_TUNNEL } from '../layout/burst';
-import {
-  TRANSLATION_DESTINATION,
-  TRANSLATION_PORTS,
-  TRANSLATION_SIZE,
-  TRANSLATION_SOURCE,
-} from '../layout/flows';
-import { WORKER_PACKETS, WORKER_TRANSLATIONS } from '../layout/memory';
+import { TRANSLATION_DESTINATION, TRANSLATION_PORTS, TRANSLATION_SOURCE } from '../layout/flows';
 import {
   PACKET_HAS_PORTS,
   PACKET_IS_LATER_FRAGMENT,
   PACKET_IS_PARTIAL,
   PACKET_IS_TRANSLATED,
-  PACKET_SIZE,
 } from '../layout/packet';
 import { Packet } from '../packet';
+import { receivedOf } from '../table/received';
 import { copyAddress } from '../wire/address';
 import { complement, fold } from '../wire/checksum';
 import { crc32cZeros } from '../wire/crc32c';
 import { PROTOCOL_SCTP, PROTOCOL_UDP } from '../wire/protocol';
 import { SCTP_LEN, Sctp } from '../wire/sctp';
-import { base } from '../worker';
 import { checksumField, isOpenChecksum } from './checksum';
 import { hashFlow } from './parse';
-
-/** Row of TRANSLATION_SIZE that says what the packet was when it came. */
-export function receivedOf(packet: Packet): usize {
-  const row = changetype<usize>(packet) - base - WORKER_PACKETS;
-  return base + WORKER_TRANSLATIONS + (row / PACKET_SIZE) * TRANSLATION_SIZE;
-}
 
 /** Keeps the packet's ends as they are: what it was when it came. */
 export function keepReceived(packet: Packet): void {

@@ -15,6 +15,8 @@ import {
   EVENT_CLOSED,
   EVENT_DENIED,
   EVENT_DESTINATION,
+  EVENT_FPORT,
+  EVENT_FRONTEND,
   EVENT_KIND,
   EVENT_OPENED,
   EVENT_PACKETS_FORWARD,
@@ -32,6 +34,7 @@ import {
   FLOW_BYTES_FORWARD,
   FLOW_BYTES_REVERSE,
   FLOW_FLAG_TOLD,
+  FLOW_FLAG_TRANSLATED,
   FLOW_FLAGS,
   FLOW_IS_CLOSED,
   FLOW_IS_RESET,
@@ -43,13 +46,19 @@ import {
   FLOW_PROTOCOL,
   FLOW_RESPONDER,
   FLOW_STATE,
+  TRANSLATION_DESTINATION,
+  TRANSLATION_PORTS,
+  TRANSLATION_SOURCE,
 } from '../layout/flows';
 import { WORKER_DENIALS, WORKER_EVENT_HEAD, WORKER_EVENT_TAIL, WORKER_EVENTS } from '../layout/memory';
+import { PACKET_IS_FOR_SERVICE } from '../layout/packet';
 import { STAT_EVENTS_LOST } from '../layout/tables';
 import { Packet } from '../packet';
 import { copyAddress } from '../wire/address';
 import { base, now } from '../worker';
 import { countStat } from './counters';
+import { translationOf } from './flow';
+import { receivedOf } from './received';
 
 /** Milliseconds between two events of a flow whose packets are denied. */
 const DENIAL_INTERVAL: u32 = 10_000;
@@ -106,7 +115,17 @@ function writeEnds(row: usize, flow: usize): void {
   copyAddress(row + EVENT_SOURCE, flow + FLOW_ORIGINATOR);
   copyAddress(row + EVENT_DESTINATION, flow + FLOW_RESPONDER);
   store<u32>(row, load<u32>(flow, FLOW_OPORT), EVENT_SPORT);
+  if (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) writeFrontend(row, translationOf(flow));
   store<u8>(row, load<u8>(flow, FLOW_PROTOCOL), EVENT_PROTOCOL);
+}
+
+/** The ends that the client sees: itself, and where it knocked. */
+function writeFrontend(row: usize, seen: usize): void {
+  copyAddress(row + EVENT_SOURCE, seen + TRANSLATION_SOURCE);
+  copyAddress(row + EVENT_FRONTEND, seen + TRANSLATION_DESTINATION);
+  const ports = load<u32>(seen, TRANSLATION_PORTS);
+  store<u16>(row, <u16>ports, EVENT_SPORT);
+  store<u16>(row, <u16>(ports >> 16), EVENT_FPORT);
 }
 
 /**
@@ -130,6 +149,7 @@ export function eventDenied(packet: Packet): void {
   copyAddress(event + EVENT_DESTINATION, packet.destination());
   store<u32>(event, packet.ports(), EVENT_SPORT);
   store<u8>(event, <u8>packet.protocol(), EVENT_PROTOCOL);
+  if (packet.has(PACKET_IS_FOR_SERVICE)) writeFrontend(event, receivedOf(packet));
   store<u32>(event, packet.verdict(), EVENT_VERDICT);
   store<u32>(event, packet.decision(), EVENT_CELL);
   store<u64>(event, <u64>max(known, 1), EVENT_PACKETS_FORWARD);

@@ -20,6 +20,8 @@ import {
   EVENT_DENIED,
   EVENT_DESTINATION,
   EVENT_DPORT,
+  EVENT_FPORT,
+  EVENT_FRONTEND,
   EVENT_KIND,
   EVENT_OPENED,
   EVENT_PACKETS_FORWARD,
@@ -78,6 +80,14 @@ interface End {
   /** Who has the address, where that is known. */
   readonly pod?: string;
   readonly node?: string;
+}
+
+/** Where the source knocked, and which Service has that address and port now. */
+interface FrontendEnd {
+  readonly ip: string;
+  readonly port: number;
+  readonly service?: string;
+  readonly portName?: string;
 }
 
 interface FlowLogParts {
@@ -179,6 +189,7 @@ export class FlowLog {
     const decision = this.#decision(cell & POLICY_CELL_DECISION);
     const [sport, dport] = [view.getUint16(at + EVENT_SPORT, true), view.getUint16(at + EVENT_DPORT, true)];
     const hasPorts = protocol === 6 || protocol === 17 || protocol === 132;
+    const fport = view.getUint16(at + EVENT_FPORT, true);
     const isEcho = (protocol === 1 || protocol === 58) && kind !== EVENT_DENIED;
     return {
       time: new Date(time).toISOString(),
@@ -187,6 +198,7 @@ export class FlowLog {
       source: this.#end(at + EVENT_SOURCE, hasPorts ? sport : undefined),
       destination: this.#end(at + EVENT_DESTINATION, hasPorts ? dport : undefined),
       protocol: protocols[protocol] ?? `${protocol}`,
+      ...(fport > 0 && { frontend: this.#frontend(at + EVENT_FRONTEND, fport, protocol) }),
       ...(isEcho && { identifier: sport }),
       verdict: kind === EVENT_DENIED ? verdictNames[view.getUint32(at + EVENT_VERDICT, true)] : 'forward',
       ...(decision && {
@@ -202,6 +214,20 @@ export class FlowLog {
         sent: { packets: count(EVENT_PACKETS_FORWARD), bytes: count(EVENT_BYTES_FORWARD) },
         received: { packets: count(EVENT_PACKETS_REVERSE), bytes: count(EVENT_BYTES_REVERSE) },
       }),
+    };
+  }
+
+  #frontend(at: number, port: number, protocol: number): FrontendEnd {
+    const address = fromBytes(this.#parts.memory.bytes.slice(at, at + 16));
+    const name = protocols[protocol];
+    const claim =
+      name === 'TCP' || name === 'UDP' || name === 'SCTP'
+        ? this.#parts.controller.live?.desired.services.frontends.find(name, address, port)
+        : undefined;
+    return {
+      ip: address.text,
+      port,
+      ...(claim && { service: claim.port.service, portName: claim.port.name }),
     };
   }
 

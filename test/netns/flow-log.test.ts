@@ -1,5 +1,5 @@
 // The flow log of real daemons, over real sockets.
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { daemonStatus } from '../../src/daemon/client.ts';
@@ -9,12 +9,14 @@ import { type Lab, labUp } from '../support/lab.ts';
 import { program } from '../support/overweft-node.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 import { isRunning } from '../support/run.ts';
+import { service, slice } from '../support/services.ts';
 
 interface Line {
   readonly event: string;
   readonly source: { readonly ip: string; readonly port?: number; readonly pod?: string };
   readonly destination: { readonly ip: string; readonly port?: number; readonly pod?: string };
   readonly protocol: string;
+  readonly frontend?: { readonly port: number };
   readonly sent?: { readonly packets: number; readonly bytes: number };
 }
 
@@ -53,6 +55,33 @@ describeWith([root, tun], 'flow log', () => {
   const linesOf = (index: number) => read(fileOf(lab.nodes[index] ?? expect.fail('no such node')));
   const tcpTo = (port: number, lines: Line[]) =>
     lines.filter(({ protocol, destination }) => protocol === 'TCP' && destination.port === port);
+
+  it('names the Service of a connection', async () => {
+    await server.listen({ port: 5002, mode: 'echo' });
+    const items = [
+      service({ ports: [{ name: 'bulk', port: 80, targetPort: 5002 }] }),
+      slice([{ ip: address, node: 'node-2', ready: true }], { ports: [{ name: 'bulk', port: 5002 }] }),
+    ];
+    writeFileSync(`${lab.manifests}/service.json`, JSON.stringify({ kind: 'List', apiVersion: 'v1', items }));
+    const knock = () => client.connect({ address: '10.96.0.10', port: 80, timeoutMs: 2000 });
+    await expect.poll(async () => (await knock()).connected, { timeout: 20_000 }).toBe(true);
+    const frontend = { ip: '10.96.0.10', port: 80, service: 'default/web', portName: 'bulk' };
+    await vi.waitFor(
+      () =>
+        expect(linesOf(0).filter((line) => line.frontend?.port === 80)).toContainEqual(
+          expect.objectContaining({
+            event: 'opened',
+            source: expect.objectContaining({ pod: 'default/pod-1' }),
+            destination: { ip: address, port: 5002, pod: 'default/pod-2' },
+            frontend,
+          }),
+        ),
+      { timeout: 20_000 },
+    );
+    // The endpoint's node sees what it gets.
+    expect(linesOf(1).filter((line) => line.frontend)).toEqual([]);
+    rmSync(`${lab.manifests}/service.json`);
+  }, 60_000);
 
   it('tells on both nodes of a connection, with pods and all its bytes', async () => {
     const bytes = 3_000_000;

@@ -4,7 +4,10 @@ import {
   EVENT_BYTES_FORWARD,
   EVENT_BYTES_REVERSE,
   EVENT_CELL,
+  EVENT_DESTINATION,
   EVENT_DPORT,
+  EVENT_FPORT,
+  EVENT_FRONTEND,
   EVENT_KIND,
   EVENT_PACKETS_FORWARD,
   EVENT_PACKETS_REVERSE,
@@ -27,6 +30,7 @@ import { STAT_EVENTS_LOST } from '../../../asm/layout/tables.ts';
 import { Verdict } from '../../../asm/verdict.ts';
 import { fromBytes } from '../../../src/net/address.ts';
 import { ACK, FIN, RST, SYN, type TcpFields, tcpPacket, udpPacket } from '../../support/packets.ts';
+import { compilerOf, service, slice } from '../../support/services.ts';
 import { fromPeer, fromPod, nodeOf, pod } from '../cluster.ts';
 import { allow, deny, type TestNode } from '../harness.ts';
 
@@ -202,4 +206,29 @@ it('nothing is written while the log is off', () => {
   open();
   ask(1, 99);
   expect(drained()).toEqual([]);
+});
+
+it('a connection to a Service is told of once, with client, endpoint and where the client knocked', () => {
+  node = nodeOf(1, {
+    services: compilerOf([
+      service({ ports: [{ name: 'dns', port: 53, targetPort: 5353, protocol: 'UDP' }] }),
+      slice([{ ip: pod(4, 2, 2), node: 'node-2', ready: true }], {
+        ports: [{ name: 'dns', protocol: 'UDP', port: 5353 }],
+      }),
+    ]),
+  });
+  node.view.setUint32(CONTROL_EVENTS, 1, true);
+  node.egress(fromPod(1, 2, udpPacket({ src: pod(4, 1, 2), dst: '10.96.0.10' }, { sport: 1, dport: 53 })));
+  const at = node.base + WORKER_EVENTS;
+  const text = (offset: number) => fromBytes(node.bytes.slice(at + offset, at + offset + 16)).text;
+  expect(text(EVENT_DESTINATION)).toBe(pod(4, 2, 2));
+  expect(text(EVENT_FRONTEND)).toBe('10.96.0.10');
+  expect(node.view.getUint16(at + EVENT_FPORT, true)).toBe(53);
+  expect(node.wasm.flowsCount()).toBe(2);
+  expect(told()).toEqual(['opened 17 10.244.1.2:1 5353']);
+  wait(40_000);
+  expect(told()).toEqual(['closed expired 17 10.244.1.2:1 5353']);
+  expect(node.wasm.flowsCount()).toBe(0);
+  node.egress(fromPod(1, 2, udpPacket({ src: pod(4, 1, 2), dst: '10.96.0.10' }, { sport: 1, dport: 54 })));
+  expect(drained()).toMatchObject([{ what: 'denied', verdict: 'ServiceNoSuchPort' }]);
 });
