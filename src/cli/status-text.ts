@@ -116,13 +116,14 @@ function outsideText({ enabled, exceptCIDRs, faults }: Status['masquerade']): st
 }
 
 function storeRows({ store }: Status): string[][] {
-  const { type, source, current, sinceSeconds, lastError, objects } = store;
+  const { type, source, current, sinceSeconds, lastError, objects, registration } = store;
   const counts = nonZero(objects).map(([kind, count]) => `${kind} ${count}`);
   return [
     [type, source],
     ['state', `${current ? 'followed' : 'not followed: what is known stays'}, for ${sinceSeconds} s`],
     ...(lastError ? [['last error', `${lastError.message}, ${lastError.secondsAgo} s ago`]] : []),
     ['objects', counts.join(', ') || 'none'],
+    ...(registration.state === 'none' ? [] : [['this node', registration.state, registration.error ?? '']]),
   ];
 }
 
@@ -141,6 +142,7 @@ const peerHead = [
   'state',
   'seen',
   'round trip',
+  'daemon',
   'tunnel',
   'remote',
   'mtu',
@@ -155,9 +157,13 @@ function peerRows(peer: PeerStatus): string[][] {
     peer.state,
     peer.lastSeenSeconds === null ? '-' : `${peer.lastSeenSeconds} s`,
     peer.roundTripMs === null ? '-' : `${peer.roundTripMs} ms`,
+    `${peer.version ?? '-'}${peer.registered === false ? ' (no lease)' : ''}`,
   ];
   if (peer.tunnels.length === 0) return [[...about, 'none']];
-  return peer.tunnels.map((tunnel, i) => [...(i === 0 ? about : ['', '', '', '']), ...tunnelCells(tunnel)]);
+  return peer.tunnels.map((tunnel, i) => [
+    ...(i === 0 ? about : about.map(() => '')),
+    ...tunnelCells(tunnel),
+  ]);
 }
 
 function tunnelCells({

@@ -49,6 +49,8 @@ const etcdStore = z
     tls: clientTls.prefault({}),
     user: z.string().min(1).optional(),
     passwordFile: pathField.optional(),
+    /** Seconds after which a daemon that has gone without a word no longer counts as there. */
+    lease: seconds(5, 3600).default(30),
   })
   .refine(
     ({ user, passwordFile }) => (user === undefined) === (passwordFile === undefined),
@@ -290,7 +292,6 @@ export const configSchema = z.strictObject({
 
 /** A validated configuration, defaults filled in. */
 export type Config = z.output<typeof configSchema>;
-export type StoreConfig = Config['store'];
 export type KubernetesConfig = z.output<typeof kubernetesStore>;
 export type EtcdConfig = z.output<typeof etcdStore>;
 export type Encapsulation = z.output<typeof encapsulationField>;

@@ -7,34 +7,26 @@
  * Kubernetes writes objects all the time of which nothing that matters has changed: they change nothing here, either.
  */
 import { isDeepStrictEqual } from 'node:util';
-import type { Encapsulation } from '../config/schema.ts';
 import { type Address, parseAddress } from '../net/address.ts';
-import type { Mac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { changesBetween, namespacedKey, type ObjectChanges } from './changes.ts';
 import { closedRules } from './cluster-network-policy.ts';
 import { compare } from './compare.ts';
-import {
-  type ClusterNetworkPolicyObject,
-  encapsulationOf,
-  type NetworkPolicyObject,
-  type NodeObject,
-  type Objects,
-  routerMacOf,
-} from './objects.ts';
+import type { ClusterNetworkPolicyObject, NetworkPolicyObject, NodeObject, Objects } from './objects.ts';
 import { type Attached, LivePods, type Pod } from './pods.ts';
+import { type Registration, registrationOf } from './registration.ts';
 import type { Labels } from './selectors.ts';
 
 export interface ClusterNode {
   readonly name: string;
   readonly labels: Labels;
-  /** Where its underlay ends: those of type InternalIP. */
+  /** Those of type InternalIP: where its tunnels end, unless its daemon says otherwise. */
   readonly addresses: readonly Address[];
   /** All of status.addresses that are IP addresses: what `nodes` peers of policies stand for. */
   readonly statusAddresses: readonly Address[];
   readonly podCIDRs: readonly Prefix[];
-  readonly routerMac: Mac | undefined;
-  readonly encapsulation: Encapsulation | undefined;
+  /** What its daemon says of it. */
+  readonly registration: Registration;
 }
 
 /** The maps are live: they change with the state that they belong to. All but pods and namespaces are in order. */
@@ -231,7 +223,6 @@ function nodeOf(object: NodeObject): ClusterNode {
     addresses: listed.filter(({ type }) => type === 'InternalIP').map(({ parsed }) => parsed),
     statusAddresses: listed.map(({ parsed }) => parsed),
     podCIDRs: spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []),
-    routerMac: routerMacOf(object),
-    encapsulation: encapsulationOf(object),
+    registration: registrationOf(metadata.annotations),
   };
 }

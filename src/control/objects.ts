@@ -6,16 +6,14 @@
  * https://kubernetes.io/docs/reference/kubernetes-api/
  */
 import { z } from 'zod';
-import { addressField, integer, macField, prefixField } from '../config/fields.ts';
-import { encapsulationField } from '../config/schema.ts';
+import { addressField, integer, prefixField } from '../config/fields.ts';
 import { covers } from '../net/prefix.ts';
 import { clusterNetworkPolicySpec } from './cluster-network-policy.ts';
 import { closedMetadata, metadata, metadataFields, protocolField, tolerated } from './object-fields.ts';
+import { nodeAnnotations } from './registration.ts';
 import { labelSelector } from './selectors.ts';
 import { type EndpointSliceObject, endpointSlice, type ServiceObject, service } from './services.ts';
 
-const ROUTER_MAC = 'overweft.io/router-mac';
-const ENCAPSULATION = 'overweft.io/encapsulation';
 /** What the API server calls a static pod's mirror; kubelet gives runtimes the annotation as the pod's UID. */
 const MIRROR = 'kubernetes.io/config.mirror';
 
@@ -23,9 +21,7 @@ const node = z.looseObject({
   kind: z.literal('Node'),
   apiVersion: z.literal('v1'),
   metadata: metadata.extend({
-    annotations: z
-      .looseObject({ [ROUTER_MAC]: macField.optional(), [ENCAPSULATION]: encapsulationField.optional() })
-      .nullish(),
+    annotations: nodeAnnotations.nullish(),
     deletionTimestamp: z.string().nullish(),
   }),
   spec: z
@@ -207,5 +203,3 @@ export const countsOf = (objects: Objects | undefined): Record<string, number> =
   );
 
 export const mirrorOf = ({ metadata }: PodObject) => metadata.annotations?.[MIRROR];
-export const routerMacOf = ({ metadata }: NodeObject) => metadata.annotations?.[ROUTER_MAC];
-export const encapsulationOf = ({ metadata }: NodeObject) => metadata.annotations?.[ENCAPSULATION];

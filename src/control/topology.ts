@@ -1,21 +1,31 @@
 /**
  * Who the nodes are, and the ways to them: everything that follows from Node objects and the configuration alone. Pure.
  */
+import { isDeepStrictEqual } from 'node:util';
 import type { Config, Encapsulation } from '../config/schema.ts';
 import type { Address } from '../net/address.ts';
 import { derivedMac, type Mac } from '../net/mac.ts';
 import { nth, type Prefix, prefix } from '../net/prefix.ts';
 import type { ClusterNode } from './cluster.ts';
+import { encapsulationsBetween, type Registration } from './registration.ts';
 
 /** Another VTEP: a node of the cluster, or a static peer. */
 export interface Peer {
   readonly name: string;
   readonly isStatic: boolean;
+  /** Where its tunnels end. */
   readonly addresses: readonly Address[];
+  /** All that it is reached at, but for the pod network. */
+  readonly nodeAddresses: readonly Address[];
   readonly podCIDRs: readonly Prefix[];
   readonly routerMac: Mac;
-  readonly encapsulation: Encapsulation;
+  /** The first one is for sending; on the others something may still arrive. */
+  readonly encapsulations: readonly Encapsulation[];
   readonly vni: number;
+  /** Of its underlay; undefined: it does not say. */
+  readonly mtu: number | undefined;
+  /** Of its daemon; undefined: it does not say. */
+  readonly version: string | undefined;
   /** Answers pings inside the tunnel. */
   readonly probes: readonly Address[];
 }
@@ -69,9 +79,11 @@ export interface Topology {
 
 /** Peers and tunnels of nodes that have not changed: so are these, and the same objects. */
 export class Known {
-  readonly peers = new WeakMap<ClusterNode, Peer>();
+  peers = new WeakMap<ClusterNode, Peer>();
   readonly tunnels = new WeakMap<Peer, readonly Tunnel[]>();
   statics: readonly Peer[] | undefined;
+  /** What this node says of itself: the choice between it and each peer depends on it. */
+  registration: Registration | undefined;
 }
 
 /**
@@ -93,6 +105,8 @@ export function topologyOf(
     );
   }
   const podNetworkAddresses = podCIDRs.map((block) => nth(block, 1));
+  if (!isDeepStrictEqual(known.registration, own?.registration)) known.peers = new WeakMap();
+  known.registration = own?.registration;
   const peers = peersOf(nodes, config, known, warnings);
   const tunnels = peers.flatMap((peer) => tunnelsOf(peer, config, known, warnings));
   const ways = new Map(
@@ -108,7 +122,7 @@ export function topologyOf(
   return {
     node: {
       name: config.node,
-      routerMac: config.podNetwork.routerMAC ?? own?.routerMac ?? routerMac(config.node),
+      routerMac: config.podNetwork.routerMAC ?? own?.registration.routerMac ?? routerMac(config.node),
       podCIDRs,
       podNetworkAddresses,
       resolverAddresses,
@@ -138,10 +152,10 @@ function endpointsOf(
       warnings.push(`Node ${endpoint.node}: address ${text} is taken by Node ${first.node}`);
   };
   for (const address of ownAddresses) add({ kind: 'node', address, node });
-  for (const { name, isStatic, addresses, podCIDRs } of peers) {
+  for (const { name, isStatic, nodeAddresses, podCIDRs } of peers) {
     const tunnel = ways.get(name);
     if (tunnel === undefined) continue;
-    const all = isStatic ? addresses : [...addresses, ...podCIDRs.map((block) => nth(block, 1))];
+    const all = isStatic ? nodeAddresses : [...nodeAddresses, ...podCIDRs.map((block) => nth(block, 1))];
     for (const address of all) add({ kind: 'remote-node', address, node: name, tunnel });
   }
   return endpoints;
@@ -174,7 +188,7 @@ function routesOf(
 }
 
 /** MAC of a node's router unless it is configured: every node derives it from the name alike. */
-const routerMac = (node: string): Mac => derivedMac('router', node);
+export const routerMac = (node: string): Mac => derivedMac('router', node);
 
 function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warnings: string[]): Peer[] {
   known.statics ??= config.peers.map(
@@ -182,10 +196,13 @@ function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warn
       name: peer.name,
       isStatic: true,
       addresses: peer.addresses,
+      nodeAddresses: peer.addresses,
       podCIDRs: peer.podCIDRs,
       routerMac: peer.routerMAC ?? routerMac(peer.name),
-      encapsulation: peer.encapsulation ?? config.encapsulation,
+      encapsulations: [peer.encapsulation ?? config.encapsulation],
       vni: peer.vni ?? config.vni,
+      mtu: undefined,
+      version: undefined,
       probes: peer.probe ? [peer.probe] : [],
     }),
   );
@@ -198,7 +215,7 @@ function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warn
         warnings.push(`Node ${node.name}: ignored, the configuration has a static peer of that name`);
         return [];
       }
-      const peer = known.peers.get(node) ?? peerOf(node, config);
+      const peer = known.peers.get(node) ?? peerOf(node, config, known.registration);
       known.peers.set(node, peer);
       return [peer];
     });
@@ -214,21 +231,36 @@ function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warn
   });
 }
 
-const peerOf = (node: ClusterNode, config: Config): Peer => ({
-  name: node.name,
-  isStatic: false,
-  addresses: node.addresses,
-  podCIDRs: node.podCIDRs,
-  routerMac: node.routerMac ?? routerMac(node.name),
-  encapsulation: node.encapsulation ?? config.encapsulation,
-  vni: config.vni,
-  probes: node.podCIDRs.map((block) => nth(block, 1)),
-});
+function peerOf(node: ClusterNode, config: Config, own: Registration | undefined): Peer {
+  const { name, podCIDRs, registration } = node;
+  const addresses = registration.addresses ?? node.addresses;
+  const others = node.addresses.filter(({ text }) => addresses.every((one) => one.text !== text));
+  return {
+    name,
+    isStatic: false,
+    addresses,
+    nodeAddresses: [...addresses, ...others],
+    podCIDRs,
+    routerMac: registration.routerMac ?? routerMac(name),
+    encapsulations: encapsulationsBetween(
+      { ...own, name: config.node },
+      { ...registration, name },
+      config.encapsulation,
+    ),
+    vni: config.vni,
+    mtu: registration.mtu,
+    version: registration.version,
+    probes: podCIDRs.map((block) => nth(block, 1)),
+  };
+}
 
 function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[]): readonly Tunnel[] {
   const tunnels = known.tunnels.get(peer) ?? newTunnels(peer, config);
   known.tunnels.set(peer, tunnels);
-  if (tunnels.length === 0) warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
+  if (peer.encapsulations.length === 0)
+    warnings.push(`Node ${peer.name}: takes no encapsulation that this node takes`);
+  else if (tunnels.length === 0)
+    warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
   return tunnels;
 }
 
@@ -238,10 +270,14 @@ function newTunnels(peer: Peer, { underlay }: Config): Tunnel[] {
     const local = underlay.addresses.find((address) => address.family === family);
     const remote = peer.addresses.find((address) => address.family === family);
     if (!local || !remote) return [];
-    const { encapsulation } = peer;
-    return [
-      { key: `${peer.name}/${encapsulation}/ipv${family}`, peer, family, encapsulation, local, remote },
-    ];
+    return peer.encapsulations.map((encapsulation) => ({
+      key: `${peer.name}/${encapsulation}/ipv${family}`,
+      peer,
+      family,
+      encapsulation,
+      local,
+      remote,
+    }));
   });
   return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === 0 }));
 }

@@ -340,12 +340,12 @@ export class Controller {
     return isSame ? before : facts;
   }
 
-  /** What the underlay's route carries, or less where a probe says so, without the tunnel's headers. */
+  /** What the underlay's route carries, or less where a probe or the peer says so, without the tunnel's headers. */
   #tunnelMtu(tunnel: Tunnel): number {
     const { config, underlay } = this.#parts;
     const route = underlay.mtu(tunnel.remote);
     const probed = this.#pathMtus.get(tunnel.remote.text) ?? route;
-    return Math.min(route, probed) - overhead(tunnel, config);
+    return Math.min(route, probed, tunnel.peer.mtu ?? route) - overhead(tunnel, config);
   }
 
   /** Below 1280 the kernel takes IPv6 off an interface; what a narrower tunnel does not carry the data path reports. */

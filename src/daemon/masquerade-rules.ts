@@ -34,7 +34,7 @@ export function masqueradeCommands(
   const pods = [...clusterCIDRs, ...node.podCIDRs];
   const inside = [
     ...pods,
-    ...peers.flatMap(({ podCIDRs, addresses }) => [...podCIDRs, ...addresses.map(single)]),
+    ...peers.flatMap(({ podCIDRs, nodeAddresses }) => [...podCIDRs, ...nodeAddresses.map(single)]),
     ...config.underlay.addresses.map(single),
     ...config.masquerade.exceptCIDRs,
   ];

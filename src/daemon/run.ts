@@ -13,8 +13,9 @@ import { destination, type Logger, pino } from 'pino';
 import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
 import { installConfiguration } from '../cni/install.ts';
 import { AttachedPods, CniService } from '../cni/service.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, Encapsulation } from '../config/schema.ts';
 import { connectivity } from '../connectivity/connectivity.ts';
+import { routerMac } from '../control/topology.ts';
 import { CounterRows } from '../dataplane/counters.ts';
 import { createMemory, type Memory, type MemoryPlan, planMemory } from '../dataplane/memory.ts';
 import { type ControlExports, compileDataPath, instantiate } from '../dataplane/module.ts';
@@ -42,6 +43,7 @@ import { chooseOffloads, maxBatch, offloadBits } from './offloads.ts';
 import { PathMtus } from './path-mtu.ts';
 import { PortFile, portFileIn } from './port-file.ts';
 import { Ports } from './ports.ts';
+import { Registrar } from './registrar.ts';
 import { ServiceManager } from './service-manager.ts';
 import { ServicesOutside } from './services-outside.ts';
 import { OpenedHere } from './socket-source.ts';
@@ -153,7 +155,7 @@ async function startDaemon(
   ports.restore();
   const nodePorts = new NodePorts(config, inherited ? [] : settings.addresses, log);
   const masquerade = new Masquerade(config, log);
-  const store = openStore(config.store);
+  const store = openStore(config);
   const ledger = new Ledger({
     path: join(runDirectory, 'attachments.json'),
     boot: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
@@ -189,7 +191,24 @@ async function startDaemon(
       // Needs ow-node.
       await masquerade.apply(live.desired);
       await dns?.listen(live.desired.node.resolverAddresses);
+      registrar.follow();
     },
+  });
+  const encapsulations: readonly Encapsulation[] =
+    inherited?.encapsulations ?? (probeFault() ? ['geneve', 'vxlan'] : ['geneve', 'vxlan', 'ipip']);
+  const registrar = new Registrar({
+    config,
+    store,
+    wanted: () =>
+      controller.live && {
+        encapsulation: config.encapsulation,
+        encapsulations,
+        addresses: settings.addresses,
+        mtu: underlay.ownMtu,
+        routerMac: config.podNetwork.routerMAC ?? routerMac(config.node),
+        version: version(),
+      },
+    log,
   });
   const outside = new ServicesOutside(controller, log);
   const cni = new CniService({ config, store, controller, ports, ledger, log });
@@ -249,6 +268,7 @@ async function startDaemon(
       probeFault: probeFault(),
       controlCapabilities: addon.capabilities(),
       store,
+      registrar,
       epoch: () => publisher.epoch,
       workers: () => pool.facts,
       workerCounters: () => pool.counters(),
@@ -281,6 +301,7 @@ async function startDaemon(
     known = faults;
     dns?.change(changes);
     void controller.storeChanged(changes).then(() => outside.follow());
+    registrar.follow();
   });
   await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);
@@ -342,6 +363,7 @@ async function startDaemon(
       injection.stop();
       outside.stop();
       await api.close();
+      await registrar.stop();
       await store.stop();
       await dns?.stop();
       await pool.stop();

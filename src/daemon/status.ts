@@ -34,6 +34,7 @@ import { nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { OffloadName, Offloads } from './offloads.ts';
 import type { PathMtu, PathMtus } from './path-mtu.ts';
 import type { Ports } from './ports.ts';
+import type { Registrar, RegistrationState } from './registrar.ts';
 import type { ServicesOutside } from './services-outside.ts';
 import type { UnderlaySockets } from './sockets.ts';
 
@@ -65,6 +66,10 @@ export interface PeerStatus extends PeerLiveness {
   readonly name: string;
   readonly static: boolean;
   readonly podCIDRs: readonly string[];
+  /** Of its daemon, as it says; null: it says nothing. */
+  readonly version: string | null;
+  /** Whether its daemon holds a lease in the store; null: the store has none. */
+  readonly registered: boolean | null;
   readonly tunnels: readonly TunnelStatus[];
 }
 
@@ -101,6 +106,8 @@ interface StoreStatus extends Pick<StoreState, 'faults' | 'ignored'> {
   readonly lastError: { readonly message: string; readonly secondsAgo: number } | null;
   /** Known objects by kind. */
   readonly objects: Readonly<Record<string, number>>;
+  /** What the store says of this node by this daemon's word. */
+  readonly registration: RegistrationState;
 }
 
 export interface Status {
@@ -165,6 +172,7 @@ export interface StatusParts {
   readonly probeFault: string | undefined;
   readonly controlCapabilities: bigint;
   readonly store: Store;
+  readonly registrar: Registrar;
   readonly epoch: () => number;
   readonly workers: () => readonly WorkerFacts[];
   readonly workerCounters: () => Promise<readonly WorkerCounters[]>;
@@ -207,7 +215,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
   };
 }
 
-function storeStatus({ config, store: { source, state } }: StatusParts): StoreStatus {
+function storeStatus({ config, registrar, store: { source, state } }: StatusParts): StoreStatus {
   const { faults, ignored, counts, isCurrent, since, lastError } = state;
   const secondsSince = (time: number) => Math.max(0, Math.round((Date.now() - time) / 1000));
   return {
@@ -217,12 +225,13 @@ function storeStatus({ config, store: { source, state } }: StatusParts): StoreSt
     sinceSeconds: secondsSince(since),
     lastError: lastError ? { message: lastError.message, secondsAgo: secondsSince(lastError.at) } : null,
     objects: counts,
+    registration: registrar.state,
     faults,
     ignored,
   };
 }
 
-function peers({ controller, counters, liveness, pathMtus, injection }: StatusParts): PeerStatus[] {
+function peers({ controller, counters, liveness, pathMtus, injection, store }: StatusParts): PeerStatus[] {
   const { live } = controller;
   if (!live) return [];
   const count = (number: number, field: number) => Number(counters.tunnels.read(number, field));
@@ -230,6 +239,8 @@ function peers({ controller, counters, liveness, pathMtus, injection }: StatusPa
     name: peer.name,
     static: peer.isStatic,
     podCIDRs: peer.podCIDRs.map(({ text }) => text),
+    version: peer.version ?? null,
+    registered: peer.isStatic ? null : (store.leases?.has(peer.name) ?? null),
     ...liveness.of(peer.name),
     tunnels: live.desired.tunnels
       .filter((tunnel) => tunnel.peer.name === peer.name)

@@ -112,6 +112,14 @@ export class Inherited implements SocketSource {
     for (const fd of Object.values(bequest.lookUps)) addon.inherit(fd);
   }
 
+  /** Those whose sockets are open over every family that any is open over. */
+  get encapsulations(): UdpEncapsulation[] {
+    const families = Object.keys(this.#bequest.lookUps);
+    return (['geneve', 'vxlan'] as const).filter((one) =>
+      families.every((family) => this.#bequest.sockets[`${one}/${family}`]),
+    );
+  }
+
   receivers(encapsulation: UdpEncapsulation, { family }: Address): readonly UdpSocket[] {
     const opened = this.#bequest.sockets[`${encapsulation}/${family}`];
     if (opened) return opened;

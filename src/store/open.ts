@@ -1,18 +1,18 @@
 // The store that a configuration names.
-import type { StoreConfig } from '../config/schema.ts';
-import { openEtcd } from './etcd/store.ts';
+import type { Config } from '../config/schema.ts';
+import { EtcdStore } from './etcd/store.ts';
 import { FileStore } from './file-store.ts';
-import { openKubernetes } from './kubernetes/store.ts';
+import { KubernetesStore } from './kubernetes/store.ts';
 import type { Store } from './store.ts';
 
 /** @throws Error where a file that the configuration names cannot be used */
-export function openStore(config: StoreConfig): Store {
-  switch (config.type) {
+export function openStore({ store, node }: Config): Store {
+  switch (store.type) {
     case 'file':
-      return new FileStore(config.directory);
+      return new FileStore(store.directory);
     case 'etcd':
-      return openEtcd(config);
+      return new EtcdStore(store, node);
     case 'kubernetes':
-      return openKubernetes(config);
+      return new KubernetesStore(store);
   }
 }

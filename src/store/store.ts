@@ -33,7 +33,23 @@ export interface StoreState extends SourceState {
   readonly counts: Readonly<Record<string, number>>;
 }
 
+/** What a daemon says of its node. */
+export interface Statement {
+  /** Of the Node object. */
+  readonly name: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  /** The Node object where nobody else makes one, without the annotations. */
+  readonly node: { readonly podCIDRs: readonly string[]; readonly addresses: readonly string[] };
+}
+
 export interface Store {
+  /**
+   * Writes what a daemon says of its node into the node's object; absent where nothing can be written.
+   * @throws Error of the source
+   */
+  readonly publish?: (statement: Statement, signal: AbortSignal) => Promise<void>;
+  /** Nodes of which a daemon holds a lease now; absent where the store has none. */
+  readonly leases?: ReadonlySet<string>;
   /** What it reads from, for people: a directory, servers. */
   readonly source: string;
   /** What is known now. */

@@ -13,17 +13,24 @@ import type { SourceState, Store, StoreState } from './store.ts';
 /** Changes come in bursts, and each set of them costs a publication. */
 const GATHER_MS = 10;
 
+export interface WatchedParts extends Required<Pick<Store, 'source' | 'publish'>> {
+  readonly collections: readonly Collection[];
+  /** Called when nobody follows the source any more. */
+  readonly close: () => void;
+}
+
 export class WatchedStore implements Store {
   readonly source: string;
+  readonly publish: WatchedParts['publish'];
   readonly #mirror = new Mirror();
   readonly #followers: readonly Follower[];
-  readonly #close: () => void;
+  readonly #close: WatchedParts['close'];
   #changed: (changes: ObjectChanges) => void = () => {};
   #gathering: NodeJS.Timeout | undefined;
 
-  /** @param close called when nobody follows the source any more */
-  constructor(source: string, collections: readonly Collection[], close: () => void) {
+  constructor({ source, collections, publish, close }: WatchedParts) {
     this.source = source;
+    this.publish = publish;
     this.#close = close;
     this.#followers = collections.map(
       (collection) => new Follower(collection, this.#mirror.part(), () => this.#gather()),

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import type { ObjectChanges } from '../../src/control/changes.ts';
-import { openKubernetes } from '../../src/store/kubernetes/store.ts';
+import { KubernetesStore } from '../../src/store/kubernetes/store.ts';
 import { faultText, type Store } from '../../src/store/store.ts';
 import { type Kubernetes, kubernetes } from '../support/kubernetes.ts';
 import { command, describeWith } from '../support/requires.ts';
@@ -66,7 +66,7 @@ describeWith([command('go')], 'kubernetes store', () => {
 
   const start = async (kubeconfig = cluster.kubeconfig) => {
     told = [];
-    store = openKubernetes({ type: 'kubernetes', kubeconfig });
+    store = new KubernetesStore({ type: 'kubernetes', kubeconfig });
     await store.start((changes) => told.push(changes));
   };
   const create = (object: object) => cluster.ask('POST', pods, object);
@@ -168,12 +168,38 @@ describeWith([command('go')], 'kubernetes store', () => {
     await soon(() => store?.state.isCurrent).toBe(true);
   }, 180_000);
 
-  it('needs no more rights than deploy/rbac.yaml grants', async () => {
-    await create(pod('a'));
-    const token = await cluster.grant();
+  it('reads, and registers its own node, with what deploy/rbac.yaml grants and nothing more', async () => {
+    const token = await cluster.grant('node-1');
+    await cluster.grant('node-2');
     await start(cluster.kubeconfigOf('granted', { token }));
-    await soon(names).toEqual(['a']);
+    await soon(() => store?.state.objects?.nodes.length).toBe(2);
     await soon(() => store?.state).toMatchObject({ isCurrent: true, lastError: undefined });
+    const publish = (name: string, annotations: Record<string, string>) =>
+      store?.publish?.(
+        { name, annotations, node: { podCIDRs: [], addresses: [] } },
+        AbortSignal.timeout(30_000),
+      );
+    await cluster.ask(
+      'PATCH',
+      '/api/v1/nodes/node-1',
+      { metadata: { labels: { zone: 'a' }, annotations: { mine: 'kept' } } },
+      'application/merge-patch+json',
+    );
+    const said = { 'overweft.io/mtu': '1500', 'overweft.io/version': '0.1.0' };
+    // An API server takes a moment to compile the policy.
+    await expect
+      .poll(() => publish('node-1', said)?.then(() => 'done', String), { timeout: 60_000 })
+      .toBe('done');
+    const { metadata } = await cluster.ask('GET', '/api/v1/nodes/node-1');
+    expect(metadata).toMatchObject({ labels: { zone: 'a' }, annotations: { mine: 'kept', ...said } });
+    expect(metadata.managedFields.map(({ manager }: { manager: string }) => manager)).toContain('overweft');
+    const [own] = store?.state.objects?.nodes.filter((node) => node.metadata.name === 'node-1') ?? [];
+    expect(own).toBeDefined();
+    await expect
+      .poll(() => publish('node-2', said)?.then(() => 'done', String), { timeout: 60_000 })
+      .toMatch(/a daemon writes to the node on which it runs/);
+    await expect(publish('node-1', { mine: 'taken' })).rejects.toThrow(/annotations below overweft.io/);
+    await expect(publish('node-3', said)).rejects.toThrow('there is no Node node-3');
   });
 
   it('takes another token when its file has one', async () => {

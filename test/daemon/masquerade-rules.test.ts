@@ -14,10 +14,13 @@ const peer = (name: string, addresses: string[], podCIDRs: string[]) => ({
   name,
   isStatic: false,
   addresses: addresses.map(address),
+  nodeAddresses: addresses.map(address),
   podCIDRs: podCIDRs.map(prefix),
   routerMac: new Uint8Array(6),
-  encapsulation: 'geneve' as const,
+  encapsulations: ['geneve' as const],
   vni: 1,
+  mtu: undefined,
+  version: undefined,
   probes: [],
 });
 

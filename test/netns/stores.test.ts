@@ -108,4 +108,81 @@ describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
     await server.remove('/overweft/networkpolicies/default/deny');
     await expect.poll(reaches).toBe(true);
   });
+
+  const nodeObject = async (name: string) =>
+    JSON.parse((await server.get(`/overweft/nodes/${name}`)) ?? 'null');
+  const peer = async (index: number) => (await daemonStatus(lab.nodes[index]?.socket ?? '')).peers[0];
+
+  it('registers every node, and shows its daemon to the others', async () => {
+    await expect
+      .poll(async () => (await nodeObject('node-2')).metadata.annotations)
+      .toEqual({
+        'overweft.io/encapsulation': 'geneve',
+        'overweft.io/encapsulations': 'geneve,vxlan,ipip',
+        'overweft.io/underlay-addresses': '192.0.2.2,2001:db8::2',
+        'overweft.io/mtu': '1500',
+        'overweft.io/router-mac': expect.stringMatching(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/),
+        'overweft.io/version': expect.any(String),
+      });
+    expect((await store(1)).registration).toEqual({ state: 'published', error: null });
+    await expect.poll(() => peer(0)).toMatchObject({ registered: true, version: expect.any(String) });
+  });
+
+  it('says so again when somebody else has said otherwise', async () => {
+    const object = await nodeObject('node-2');
+    object.metadata.annotations = { mine: 'kept' };
+    await server.put('/overweft/nodes/node-2', object);
+    await expect
+      .poll(async () => (await nodeObject('node-2')).metadata.annotations)
+      .toMatchObject({
+        mine: 'kept',
+        'overweft.io/underlay-addresses': '192.0.2.2,2001:db8::2',
+      });
+    await expect.poll(reaches).toBe(true);
+  });
+
+  it('agrees on one encapsulation where the nodes would have different ones', async () => {
+    const [, second] = lab.nodes;
+    if (!second) throw new Error('no second node');
+    await restart(second, (config) => ({ ...config, encapsulation: 'vxlan' }));
+    const chosen = async (index: number) =>
+      (await peer(index))?.tunnels
+        .filter(({ preferred }) => preferred)
+        .map(({ encapsulation }) => encapsulation);
+    for (const index of [0, 1]) {
+      await expect.poll(async () => (await peer(index))?.tunnels.length).toBe(4);
+      expect(await chosen(index)).toEqual(['geneve']);
+    }
+    await expect.poll(reaches).toBe(true);
+    await expect.poll(async () => (await ping('ow-pod2', '10.244.1.2')) !== null).toBe(true);
+  });
+
+  it('follows a node to another address of its underlay', async () => {
+    const [, second] = lab.nodes;
+    if (!second) throw new Error('no second node');
+    await must('ip', ['-n', second.netns, 'address', 'delete', '192.0.2.2/24', 'dev', 'under0']);
+    await must('ip', ['-n', second.netns, 'address', 'add', '192.0.2.77/24', 'dev', 'under0']);
+    await restart(second, (config) => ({
+      ...config,
+      underlay: { ...config.underlay, addresses: ['192.0.2.77', '2001:db8::2'] },
+    }));
+    await expect.poll(async () => (await peer(0))?.tunnels[0]?.remote).toBe('192.0.2.77');
+    await expect.poll(reaches).toBe(true);
+  });
+
+  it('follows a node to another range of pods', async () => {
+    const object = await nodeObject('node-2');
+    object.spec.podCIDRs = ['10.244.22.0/24', 'fd00:244:22::/64'];
+    await server.put('/overweft/nodes/node-2', object);
+    await expect.poll(async () => (await peer(0))?.podCIDRs).toEqual(['10.244.22.0/24', 'fd00:244:22::/64']);
+    const node2 = async () => (await ping('ow-node1', '10.244.22.1')) !== null;
+    await expect.poll(node2).toBe(true);
+  });
+
+  it('shows a daemon that is gone, and keeps the way to its node', async () => {
+    const { pid } = await daemonStatus(lab.nodes[1]?.socket ?? '');
+    process.kill(pid, 'SIGTERM');
+    await expect.poll(() => peer(0)).toMatchObject({ registered: false, tunnels: expect.anything() });
+    expect((await peer(0))?.tunnels.length).toBe(4);
+  });
 });

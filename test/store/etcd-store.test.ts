@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { configSchema, type EtcdConfig } from '../../src/config/schema.ts';
 import type { ObjectChanges } from '../../src/control/changes.ts';
-import { openEtcd } from '../../src/store/etcd/store.ts';
+import { EtcdStore } from '../../src/store/etcd/store.ts';
 import { faultText, type Store } from '../../src/store/store.ts';
 import { type Etcd, etcd } from '../support/etcd.ts';
 import { command, describeWith } from '../support/requires.ts';
@@ -52,7 +52,7 @@ describeWith([command('go')], 'etcd store', () => {
       underlay: { addresses: ['192.0.2.1'] },
     }).store as EtcdConfig;
   const start = async (fields: object = {}) => {
-    store = openEtcd(settings(fields));
+    store = new EtcdStore(settings(fields), 'node-1');
     await store.start((changes) => told.push(changes));
   };
   const put = (path: string, value: string | object) => server.put(`${prefix}/${path}`, value);
@@ -193,5 +193,48 @@ describeWith([command('go')], 'etcd store', () => {
     await start({ endpoints: ['http://127.0.0.1:9', server.endpoint] });
     await soon(names).toEqual(['a']);
     expect(store.state.isCurrent).toBe(true);
+  });
+
+  const statement = (annotations: Record<string, string>) => ({
+    name: 'node-1',
+    annotations,
+    node: { podCIDRs: ['10.244.1.0/24'], addresses: ['192.0.2.1'] },
+  });
+  const publish = (annotations: Record<string, string>) =>
+    store.publish?.(statement(annotations), AbortSignal.timeout(30_000));
+  const stored = async () => JSON.parse((await server.get(`${prefix}/nodes/node-1`)) ?? 'null');
+
+  it('makes the Node where there is none, and afterwards changes its own annotations alone', async () => {
+    await start();
+    await publish({ 'overweft.io/mtu': '1500' });
+    expect(await stored()).toMatchObject({
+      kind: 'Node',
+      metadata: { name: 'node-1', annotations: { 'overweft.io/mtu': '1500' } },
+      spec: { podCIDRs: ['10.244.1.0/24'] },
+      status: { addresses: [{ type: 'InternalIP', address: '192.0.2.1' }] },
+    });
+    const object = await stored();
+    object.metadata.annotations.mine = 'kept';
+    object.metadata.labels = { zone: 'a' };
+    object.spec.podCIDRs = ['10.244.9.0/24'];
+    await put('nodes/node-1', object);
+    await publish({ 'overweft.io/mtu': '9000' });
+    expect(await stored()).toEqual({
+      ...object,
+      metadata: { ...object.metadata, annotations: { mine: 'kept', 'overweft.io/mtu': '9000' } },
+    });
+    await soon(() => store.state.objects?.nodes[0]?.metadata.annotations).toMatchObject({ mine: 'kept' });
+  });
+
+  it('holds a lease while it runs, also after etcd has forgotten it', async () => {
+    await start({ lease: 5 });
+    await soon(() => [...(store.leases ?? [])]).toEqual(['node-1']);
+    await server.kill();
+    await server.start({ empty: true });
+    await soon(() => [...(store.leases ?? [])]).toEqual(['node-1']);
+    const key = `${prefix}/leases/node-1`;
+    await expect.poll(() => server.get(key), { timeout: 30_000 }).toBeDefined();
+    await store.stop();
+    expect(await server.get(key)).toBeUndefined();
   });
 });

@@ -20,10 +20,10 @@ export interface Kubernetes extends AsyncDisposable {
   /** One request as the one who may do everything; refusals throw. */
   readonly ask: (method: string, path: string, body?: object, type?: string) => Promise<Json>;
   /**
-   * Applies deploy/rbac.yaml.
-   * @returns a token of its account
+   * Applies deploy/rbac.yaml, and makes the Node and a pod of its account there.
+   * @returns the pod's token
    */
-  readonly grant: () => Promise<string>;
+  readonly grant: (node: string) => Promise<string>;
   readonly kill: () => Promise<void>;
   readonly start: () => Promise<void>;
 }
@@ -117,17 +117,30 @@ export async function kubernetes(address = '127.0.0.1'): Promise<Kubernetes> {
     );
     return file;
   };
-  const grant = async () => {
+  const make = async (object: Json): Promise<Json> => {
+    const collection = collectionPath(object);
+    return ask('POST', collection, object).catch((error: Error) => {
+      if (!error.message.includes('AlreadyExists')) throw error;
+      return ask('GET', `${collection}/${object.metadata.name}`);
+    });
+  };
+  const grant = async (node: string) => {
     const file = fileURLToPath(new URL('../../deploy/rbac.yaml', import.meta.url));
-    for (const document of parseAllDocuments(readFileSync(file, 'utf8'))) {
-      const object: Json = document.toJS();
-      await ask('POST', collectionPath(object), object).catch((error: Error) => {
-        if (!error.message.includes('AlreadyExists')) throw error;
-      });
-    }
-    const account = '/api/v1/namespaces/kube-system/serviceaccounts/overweft/token';
-    const request = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec: {} };
-    return (await ask('POST', account, request)).status.token as string;
+    for (const document of parseAllDocuments(readFileSync(file, 'utf8'))) await make(document.toJS());
+    await make({ apiVersion: 'v1', kind: 'Node', metadata: { name: node } });
+    const pod = await make({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: { name: `overweft-${node}`, namespace: 'kube-system' },
+      spec: { nodeName: node, serviceAccountName: 'overweft', containers: [{ name: 'c', image: 'i' }] },
+    });
+    const { name, uid } = pod.metadata;
+    const answer = await ask('POST', '/api/v1/namespaces/kube-system/serviceaccounts/overweft/token', {
+      apiVersion: 'authentication.k8s.io/v1',
+      kind: 'TokenRequest',
+      spec: { boundObjectRef: { apiVersion: 'v1', kind: 'Pod', name, uid } },
+    });
+    return answer.status.token as string;
   };
   return {
     server,

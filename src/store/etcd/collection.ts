@@ -30,10 +30,15 @@ const places: Readonly<Record<string, { readonly kind: Kind; readonly isNamespac
   endpointslices: { kind: 'EndpointSlice', isNamespaced: true },
 };
 
-const leaseKey = (prefix: string, name: string) => `${prefix}/leases/${name}`;
+export const leaseKey = (prefix: string, name: string) => `${prefix}/leases/${name}`;
 
-/** All below a prefix such as `/overweft`, which are watched as one: what was written together comes together. */
-export function etcdObjects(client: EtcdClient, prefix: string): Collection {
+export const nodeKey = (prefix: string, name: string) => `${prefix}/nodes/${name}`;
+
+/**
+ * All below a prefix such as `/overweft`, which are watched as one: what was written together comes together.
+ * @param alive kept equal to the names that have a lease
+ */
+export function etcdObjects(client: EtcdClient, prefix: string, alive: Set<string>): Collection {
   const from = `${prefix}/`;
   // The first key behind all that begin with the prefix: 0 follows the slash.
   const end = `${prefix}0`;
@@ -43,15 +48,24 @@ export function etcdObjects(client: EtcdClient, prefix: string): Collection {
     list: async (put, signal) => {
       let at: string | undefined;
       let next = from;
+      const listed = new Set<string>();
       for (;;) {
         const { items, revision, hasMore } = await client
           .range(next, end, { limit: PAGE, at, signal })
           .catch(rethrowCompacted);
         at ??= revision;
-        for (const item of items) if (!item.key.startsWith(leases)) put(itemOf(item, from));
+        for (const item of items) {
+          if (item.key.startsWith(leases)) listed.add(item.key.slice(leases.length));
+          else put(itemOf(item, from));
+        }
         const last = items.at(-1);
-        if (!hasMore || !last) return at;
-        next = `${last.key}\0`;
+        if (hasMore && last) {
+          next = `${last.key}\0`;
+          continue;
+        }
+        alive.clear();
+        for (const name of listed) alive.add(name);
+        return at;
       }
     },
     watch: async function* (revision, signal): AsyncGenerator<Event, void> {
@@ -66,7 +80,12 @@ export function etcdObjects(client: EtcdClient, prefix: string): Collection {
           continue;
         }
         for (const event of answer.events) {
-          if (event.key.startsWith(leases)) continue;
+          if (event.key.startsWith(leases)) {
+            const name = event.key.slice(leases.length);
+            if (event.type === 'put') alive.add(name);
+            else alive.delete(name);
+            continue;
+          }
           if (event.type === 'delete') yield { type: 'remove', source: event.key, revision: event.revision };
           else yield { type: 'put', item: itemOf(event, from), revision: event.revision };
         }
