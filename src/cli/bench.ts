@@ -8,9 +8,10 @@ import { markdown } from '../bench/markdown.ts';
 import { progressOn } from '../bench/progress.ts';
 import { type BenchResult, resultOf } from '../bench/results.ts';
 import { resultsFolder, writeSection } from '../bench/results-file.ts';
-import { runBench } from '../bench/session.ts';
+import { type RunOptions, runBench } from '../bench/session.ts';
 import { idleLine, missingLines } from '../bench/text.ts';
 import { LabError } from '../lab/outcome.ts';
+import { asRoot } from './as-root.ts';
 import { interruptible } from './interruptible.ts';
 import { program, upTo } from './lab-options.ts';
 
@@ -54,23 +55,22 @@ export function benchCommand(): Command {
         return;
       }
       const pairs = flags.pairs ?? (flags.quick ? quickPairs : fullPairs);
-      const options = { cases: chosen, pairs, idle };
-      const watcher = progressOn(
-        stderr,
-        options,
-        flags.json ? () => {} : (line) => stdout.write(`${line}\n`),
-      );
-      const result = resultOf(
-        await interruptible((stop) => runBench(options, program, watcher, stop)),
-        pairs,
-      );
-      if (flags.write) write(result);
-      if (flags.json) {
-        stdout.write(`${JSON.stringify(result)}\n`);
-        return;
-      }
-      for (const line of [...result.idle.map(idleLine), ...missingLines(result)]) stdout.write(`${line}\n`);
+      await asRoot((given: Flags) => measure(given, { cases: chosen, pairs, idle }))(flags);
     });
+}
+
+async function measure(flags: Flags, options: RunOptions): Promise<void> {
+  const watcher = progressOn(stderr, options, flags.json ? () => {} : (line) => stdout.write(`${line}\n`));
+  const result = resultOf(
+    await interruptible((stop) => runBench(options, program, watcher, stop)),
+    options.pairs,
+  );
+  if (flags.write) write(result);
+  if (flags.json) {
+    stdout.write(`${JSON.stringify(result)}\n`);
+    return;
+  }
+  for (const line of [...result.idle.map(idleLine), ...missingLines(result)]) stdout.write(`${line}\n`);
 }
 
 const chartFile = 'lab.svg';

@@ -1,5 +1,5 @@
 /** `overweft lab`: a complete cluster in network namespaces on this machine. */
-import { argv, env, geteuid, stderr, stdout } from 'node:process';
+import { env, stderr, stdout } from 'node:process';
 import { Command } from 'commander';
 import { demonstrate } from '../lab/demo.ts';
 import { takeDown } from '../lab/down.ts';
@@ -7,8 +7,8 @@ import { LabError } from '../lab/outcome.ts';
 import { type LabOptions, mostPods } from '../lab/plan.ts';
 import type { LabDescription } from '../lab/state.ts';
 import { bringUp } from '../lab/up.ts';
-import { runInLab } from '../rootless/lab.ts';
 import { ENTERED } from '../rootless/namespaces.ts';
+import { asRoot } from './as-root.ts';
 import { interruptible } from './interruptible.ts';
 import { program, type TunnelFlags, upTo, withTunnel } from './lab-options.ts';
 
@@ -51,14 +51,6 @@ export function labCommand(): Command {
     );
   return lab;
 }
-
-/** An ordinary user is root in namespaces of his own, where the same command then runs. */
-const asRoot =
-  <Given>(action: (flags: Given) => Promise<void>) =>
-  async (flags: Given): Promise<void> => {
-    if (geteuid?.() === 0) await action(flags);
-    else process.exitCode = await runInLab([...program, ...argv.slice(2)]);
-  };
 
 function labOptions({ encap, underlay, underlayOffloads, nodes, podsPerNode }: Flags): LabOptions {
   if (nodes * podsPerNode > mostPods) {

@@ -20,7 +20,12 @@ interface OffloadChoice {
 
 export type Offloads = Readonly<Record<OffloadName, OffloadChoice>>;
 
-export function chooseOffloads({ offloads, underlay }: Config, host: HostFeatures): Offloads {
+/** @param isUnderlayHere whether this process's network namespace is the one that leads to the peers */
+export function chooseOffloads(
+  { offloads, underlay }: Config,
+  host: HostFeatures,
+  isUnderlayHere = true,
+): Offloads {
   const choose = (name: OffloadName, probe: Probe): OffloadChoice => {
     if (offloads[name] === 'off') return { used: false, reason: 'switched off by the configuration' };
     if (probe.available) return { used: true, reason: 'the host gives it' };
@@ -39,8 +44,10 @@ export function chooseOffloads({ offloads, underlay }: Config, host: HostFeature
         : udpSegment,
     udpGro: choose('udpGro', host.udpGro),
     coalesce: choose('coalesce', { available: true }),
-    // Superframes need TAPs that give them.
-    tunnelGso: choose('tunnelGso', host.tso.available ? host.tunnelGso : host.tso),
+    // Superframes need TAPs that give them, and a kernel that forwards them to the peers.
+    tunnelGso: isUnderlayHere
+      ? choose('tunnelGso', host.tso.available ? host.tunnelGso : host.tso)
+      : { used: false, reason: 'the underlay lies in another network namespace' },
   };
 }
 

@@ -122,7 +122,7 @@ async function startDaemon(
   const flowsKept = openFlows(addon, wasm, memory, plan, join(runDirectory, 'flows'));
   // The flow file is locked now: no other daemon runs here.
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
-  const offloads = chooseOffloads(config, addon.probe());
+  const offloads = chooseOffloads(config, addon.probe(), inherited === undefined);
   memory.view.setUint32(CONTROL_OFFLOADS, offloadBits(offloads), true);
   memory.view.setUint32(CONTROL_MAX_BATCH, maxBatch(), true);
 

@@ -53,7 +53,8 @@ function feature(name: string, { gives, isBase, since }: Tier, features: HostFea
   if (probe.available) return ok(name, gives);
   const refused = `${gives}: not available (${probe.syscall}: ${probe.code})`;
   if (probe.code === 'EPERM' || probe.code === 'EACCES') {
-    const advice = 'run as root, or give CAP_NET_ADMIN; in a container it must own the network namespace';
+    const advice =
+      'run as root or with --rootless, or give CAP_NET_ADMIN; in a container it must own the network namespace';
     return finding(isBase ? 'error' : 'warning', name, refused, advice);
   }
   const advice =

@@ -1,5 +1,6 @@
 // What this process may do: the daemon needs the same.
 import { RawSocket } from '../phy/raw.ts';
+import { requireNamespaces } from '../rootless/namespaces.ts';
 import { type Finding, finding, ok, type Severity, type Subject } from './finding.ts';
 
 /** Bits of linux/capability.h, what needs them, and how bad it is without. */
@@ -22,7 +23,18 @@ export function privileges({ addon, config }: Subject): Finding[] {
     const advice = `run as root, or add ${name} (systemd: AmbientCapabilities, containers: securityContext.capabilities)`;
     return finding(severity, name, `is not there; it ${what}`, advice);
   });
-  return [...capabilities, ...((held >> 13n) & 1n ? [probes()] : [])];
+  const isPrivileged = capabilities.every(({ severity }) => severity === 'ok');
+  return [...capabilities, ...((held >> 13n) & 1n ? [probes()] : []), ...(isPrivileged ? [] : [rootless()])];
+}
+
+function rootless(): Finding {
+  try {
+    requireNamespaces();
+    return ok('rootless', 'this user can do without those: overweft run --rootless');
+  } catch (error) {
+    const [what = ''] = (error as Error).message.split('\n');
+    return finding('note', 'rootless', what, 'docs/rootless.md says what a daemon without root needs');
+  }
 }
 
 function probes(): Finding {

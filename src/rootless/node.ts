@@ -61,12 +61,8 @@ function pathOf(command: string, path: string): string {
   return found;
 }
 
-/**
- * What of a configuration needs the host's own network namespace is off: pings that probe paths, and superframes that
- * the host's kernel forwards.
- */
+/** Pings that probe paths would have to leave by the host's own network namespace. */
 export const withoutHost = (config: Config): Config => ({
   ...config,
   pathMTU: { ...config.pathMTU, enabled: false },
-  offloads: { ...config.offloads, tunnelGso: 'off' },
 });

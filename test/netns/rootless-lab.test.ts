@@ -67,7 +67,11 @@ describeWith([root, tun], 'lab of an ordinary user', () => {
   it('says what the host must allow', async () => {
     await using host = await machine();
     const user = await host.user(65_534);
+    const able = await user.overweft(['doctor']);
+    expect(able.stdout).toMatch(/^ *ok +rootless +.*overweft run --rootless$/m);
     await host.asRoot('chmod', '0600', '/dev/net/tun');
+    const unable = await user.overweft(['doctor']);
+    expect(unable.stdout).toMatch(/^ *note +rootless +\/dev\/net\/tun may not be opened/m);
     const closed = await user.overweft(['lab', 'up']);
     expect(closed.status).toBe(1);
     expect(closed.stderr).toContain('/dev/net/tun may not be opened');

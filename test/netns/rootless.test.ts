@@ -90,7 +90,11 @@ describeWith([root, tun], 'nodes without root', () => {
   });
 
   it("knows the MTU of the host's route", async () => {
-    const { peers, ports } = await daemonStatus(hosts[0].socket);
+    const { peers, ports, offloads } = await daemonStatus(hosts[0].socket);
+    expect(offloads.tunnelGso).toEqual({
+      used: false,
+      reason: 'the underlay lies in another network namespace',
+    });
     const vxlan = { ipv4: linkMtu - 50, ipv6: linkMtu - 70 };
     expect(peers.flatMap(({ tunnels }) => tunnels.map(({ mtu }) => mtu))).toEqual([vxlan.ipv4, vxlan.ipv6]);
     expect(ports.find(({ name }) => name === 'default/pod-1')?.mtu).toBe(vxlan.ipv4);
