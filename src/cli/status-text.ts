@@ -76,6 +76,7 @@ function nodeRows({
   flowLog,
   dns,
   counters,
+  underlay,
   masquerade,
   probes,
   capabilities,
@@ -95,6 +96,7 @@ function nodeRows({
         ]
       : []),
     ...(dns ? [['dns', dnsText(dns)]] : []),
+    ['underlay', underlay.addresses.map(underlayText).join(', ')],
     ['outside', outsideText(masquerade)],
     ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
     ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
@@ -107,6 +109,9 @@ function dnsText({ domain, addresses, upstreams, counters }: NonNullable<Status[
     upstreams.length === 0 ? 'nobody for other names' : `${upstreams.join(', ')} for other names`;
   return `${domain} at ${addresses.join(' ')}, asks ${others}; ${queries} queries`;
 }
+
+const underlayText = ({ address, interface: device, because }: Status['underlay']['addresses'][number]) =>
+  `${address}${device === null ? '' : ` on ${device}`} (${because})`;
 
 function outsideText({ enabled, exceptCIDRs, faults }: Status['masquerade']): string {
   if (!enabled) return "under pods' own addresses: masquerade is off";
@@ -127,9 +132,10 @@ function storeRows({ store }: Status): string[][] {
   ];
 }
 
-function faultRows({ fault, store, warnings, masquerade, dns }: Status): string[][] {
+function faultRows({ fault, store, warnings, underlay, masquerade, dns }: Status): string[][] {
   return [
     ...(fault === null ? [] : [['snapshot', fault]]),
+    ...(underlay.fault === null ? [] : [['underlay', underlay.fault]]),
     ...masquerade.faults.map((text) => ['masquerade', text]),
     ...Object.entries(dns?.faults ?? {}).map(([address, fault]) => ['dns', address, fault]),
     ...store.faults.map(({ source, object, field, message }) => [source, object, field, message]),

@@ -63,7 +63,7 @@ function consistency(config: Config): Issue[] {
   }
   const families = new Set(underlay.addresses.map(({ family }) => family));
   for (const [i, peer] of peers.entries()) {
-    if (!peer.addresses.some(({ family }) => families.has(family))) {
+    if (families.size > 0 && !peer.addresses.some(({ family }) => families.has(family))) {
       issues.push({
         path: `peers[${i}].addresses`,
         message: 'must hold an address of a family that underlay.addresses has, too',

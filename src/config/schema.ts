@@ -72,15 +72,18 @@ const store = z.discriminatedUnion(
 );
 
 const underlay = z.strictObject({
-  /** At most one of each family. */
+  /** At most one of each family; none: found at this host (src/underlay). */
   addresses: z
     .array(addressField, { error: "must be a list of this node's own addresses" })
-    .min(1, 'must name at least one address of this node')
-    .refine(uniqueFamilies, 'must name at most one address of each family'),
+    .refine(uniqueFamilies, 'must name at most one address of each family')
+    .default([]),
   /** Outer family towards peers that have both. */
   family: z.enum(['ipv4', 'ipv6']).default('ipv4'),
-  /** Device to which the sockets are bound; otherwise the kernel's routes decide. */
-  interface: z.string().min(1).max(15).optional(),
+  /** Device to which the sockets are bound, by name or by a pattern with `*` and `?`; otherwise the kernel's routes decide. */
+  interface: z
+    .string()
+    .regex(/^[^/:\s]{1,15}$/, 'must be an interface name such as eth0, or a pattern such as eth*')
+    .optional(),
   dscp: integer(0, 63).default(0),
   ttl: integer(1, 255).default(64),
   /** UDP checksum of what is sent. */
@@ -255,7 +258,7 @@ export const configSchema = z.strictObject({
   vni: vniField.default(1),
   ports: z.strictObject({ vxlan: portField.default(4789), geneve: portField.default(6081) }).prefault({}),
   geneve: geneve.prefault({}),
-  underlay,
+  underlay: underlay.prefault({}),
   podNetwork: podNetwork.prefault({}),
   masquerade: masquerade.prefault({}),
   peers: z

@@ -64,6 +64,8 @@ export interface Topology {
     readonly podCIDRs: readonly Prefix[];
     /** The node in the pod network: first address of each podCIDR. */
     readonly podNetworkAddresses: readonly Address[];
+    /** What the Node object says of its underlay. */
+    readonly internalIPs: readonly Address[];
     /** Where the node's resolver is asked. */
     readonly resolverAddresses: readonly Address[];
   };
@@ -125,6 +127,7 @@ export function topologyOf(
       routerMac: config.podNetwork.routerMAC ?? own?.registration.routerMac ?? routerMac(config.node),
       podCIDRs,
       podNetworkAddresses,
+      internalIPs: own?.addresses ?? [],
       resolverAddresses,
     },
     peers,

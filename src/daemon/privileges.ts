@@ -28,6 +28,11 @@ export function limitPrivileges(addon: Addon, hasResolver: boolean): void {
   const needed = hasResolver ? NEEDED | LOW_PORTS : NEEDED;
   if ((addon.capabilities() & ~needed) === 0n) return;
   addon.keepCapabilities(needed);
+  startAnew();
+}
+
+/** Executes this program again in this process, from its beginning; returns only where that cannot be done. */
+export function startAnew(): void {
   execve?.(process.execPath, [process.execPath, ...process.execArgv, ...process.argv.slice(1)]);
 }
 

@@ -29,6 +29,7 @@ import { RawSocket } from '../phy/raw.ts';
 import type { Inherited } from '../rootless/underlay.ts';
 import { openStore } from '../store/open.ts';
 import { faultText } from '../store/store.ts';
+import { UnderlayWatch } from '../underlay/watch.ts';
 import { version } from '../version.ts';
 import { Api } from './api.ts';
 import { Controller } from './controller.ts';
@@ -62,18 +63,24 @@ const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) 
   api.socket ?? join(runDirectory, 'overweft.sock');
 
 /**
- * Runs until a signal asks it to stop; resolves with the exit status.
+ * Runs until a signal asks it to stop.
  * @param inherited the underlay, where it lies in another network namespace than this process
+ * @param written the configuration without what was found at this host, for a look now and then whether it would still be
+ * @returns the exit status, or that it is to be run anew: another underlay would be found now
  */
-export async function runDaemon(config: Config, inherited?: Inherited): Promise<number> {
+export async function runDaemon(
+  config: Config,
+  inherited?: Inherited,
+  written?: Config,
+): Promise<number | 'anew'> {
   process.umask(0o077);
   // Written at once: what is said last before a crash matters most.
   const log = pino(
     { level: config.logLevel, base: { node: config.node } },
     destination({ fd: 2, sync: true }),
   );
-  let end: (status: number) => void = () => {};
-  const ended = new Promise<number>((resolve) => {
+  let end: (ending: number | 'anew') => void = () => {};
+  const ended = new Promise<number | 'anew'>((resolve) => {
     end = resolve;
   });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -84,30 +91,42 @@ export async function runDaemon(config: Config, inherited?: Inherited): Promise<
   }
   let daemon: Daemon;
   try {
-    daemon = await startDaemon(config, inherited, log, (error) => {
-      log.fatal({ err: error }, 'a worker has died');
-      end(1);
+    daemon = await startDaemon(config, inherited, log, {
+      died: (error) => {
+        log.fatal({ err: error }, 'a worker has died');
+        end(1);
+      },
+      watch: new UnderlayWatch(written, config, log),
+      moved: () => end('anew'),
     });
   } catch (error) {
     log.debug({ err: error }, 'cannot start');
     log.fatal(`cannot start: ${(error as Error).message}`);
     return 1;
   }
-  const status = await ended;
-  await daemon.stop();
+  const ending = await ended;
+  await daemon.stop(ending !== 'anew');
   log.info('stopped');
-  return status;
+  return ending;
 }
 
 interface Daemon {
-  stop(): Promise<void>;
+  /** @param isForGood whoever has started it is told that it ends */
+  stop(isForGood: boolean): Promise<void>;
+}
+
+interface Events {
+  readonly died: (error: Error) => void;
+  readonly watch: UnderlayWatch;
+  /** The underlay is elsewhere. */
+  readonly moved: () => void;
 }
 
 async function startDaemon(
   config: Config,
   inherited: Inherited | undefined,
   log: Logger,
-  died: (error: Error) => void,
+  { died, watch, moved }: Events,
 ): Promise<Daemon> {
   const { runDirectory, underlay: settings } = config;
   mkdirSync(runDirectory, { recursive: true, mode: 0o700 });
@@ -259,6 +278,7 @@ async function startDaemon(
       pathMtus,
       injection,
       masquerade,
+      watch,
       outside,
       offloads,
       flowsKept,
@@ -315,6 +335,7 @@ async function startDaemon(
     controller.live ? 'ready' : 'waiting for a good cluster state',
   );
   void whenReady();
+  void followRoutes();
 
   /** Without an end: a cluster state may become good at any time. */
   async function whenReady(): Promise<void> {
@@ -346,15 +367,16 @@ async function startDaemon(
       const remotes = controller.live?.desired.tunnels.map(({ remote }) => remote) ?? [];
       if (await underlay.refresh(remotes)) await controller.publish();
       await masquerade.check();
+      if (await watch.check(controller.live?.desired.node.internalIPs)) moved();
     } catch (error) {
       log.warn({ err: error }, 'the routes of the underlay cannot be looked up');
     }
   }
 
   return {
-    async stop() {
+    async stop(isForGood) {
       health.stop();
-      manager.stopping();
+      if (isForGood) manager.stopping();
       clearInterval(routes);
       clearInterval(sweeps);
       controller.stop();

@@ -25,6 +25,7 @@ import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { Store, StoreState } from '../store/store.ts';
+import type { UnderlayState, UnderlayWatch } from '../underlay/watch.ts';
 import type { Controller } from './controller.ts';
 import type { FlowLog } from './flow-log.ts';
 import type { Injection, InjectionState } from './injection.ts';
@@ -124,6 +125,7 @@ export interface Status {
   readonly ports: readonly PortStatus[];
   readonly sockets: UnderlaySockets['list'];
   readonly addresses: readonly PoolUse[];
+  readonly underlay: UnderlayState;
   /** How pods reach the world outside. */
   readonly masquerade: MasqueradeState;
   readonly tables: Readonly<Record<string, { readonly used: number; readonly capacity: number }>>;
@@ -163,6 +165,7 @@ export interface StatusParts {
   readonly pathMtus: PathMtus;
   readonly injection: Injection;
   readonly masquerade: Masquerade;
+  readonly watch: UnderlayWatch;
   readonly outside: ServicesOutside;
   readonly offloads: Offloads;
   readonly flowsKept: boolean;
@@ -194,6 +197,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     ports: ports(parts),
     sockets: parts.sockets.list,
     addresses: controller.live?.desired.node.podCIDRs.map((block) => parts.ledger.use(block)) ?? [],
+    underlay: parts.watch.state,
     masquerade: parts.masquerade.state,
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },

@@ -1,8 +1,11 @@
 // Underlay, routes and settings of the network namespace that the daemon runs in.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import type { Config } from '../config/schema.ts';
 import { ipQuery } from '../host/iproute.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import { covers, type Prefix, parsePrefix } from '../net/prefix.ts';
+import { UnderlayError } from '../underlay/choose.ts';
+import { withUnderlay } from '../underlay/found.ts';
 import { type Finding, finding, ok, type Subject } from './finding.ts';
 
 interface Link {
@@ -23,15 +26,37 @@ export async function network(subject: Subject): Promise<Finding[]> {
     const addresses = (addr_info ?? []).flatMap(({ local }) => parseAddress(local ?? '') ?? []);
     return { ifname, mtu, flags, addresses };
   });
-  return [...underlay(subject, links), ...(await routes(subject)), ...sysctls(subject), ...networkManagers()];
+  return [
+    ...(await underlay(subject, links)),
+    ...(await routes(subject)),
+    ...sysctls(subject),
+    ...networkManagers(),
+  ];
 }
 
 /** 1280 for the pods' IPv6 and 70 for the largest headers, VXLAN or GENEVE over IPv6. */
 const LEAST_MTU = 1350;
 
-function underlay({ config, isConfigured }: Subject, links: readonly Link[]): Finding[] {
-  const addresses = isConfigured ? config.underlay.addresses : [];
-  return addresses.flatMap((address): Finding[] => {
+async function underlay(
+  { config: written, isConfigured }: Subject,
+  links: readonly Link[],
+): Promise<Finding[]> {
+  if (!isConfigured) return [];
+  let config: Config;
+  try {
+    config = await withUnderlay(written);
+  } catch (error) {
+    if (!(error instanceof UnderlayError)) throw error;
+    return [
+      finding(
+        'error',
+        'underlay',
+        error.message,
+        'set underlay.addresses or underlay.interface in the configuration',
+      ),
+    ];
+  }
+  return config.underlay.addresses.flatMap((address): Finding[] => {
     const check = `underlay ${address.text}`;
     const link = links.find((one) => one.addresses.some(({ text }) => text === address.text));
     if (!link) {

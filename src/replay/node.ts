@@ -19,7 +19,7 @@ import {
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { changesBetween } from '../control/changes.ts';
-import { clusterOf } from '../control/cluster.ts';
+import { type Cluster, clusterOf } from '../control/cluster.ts';
 import { type Desired, desiredOf, podMac } from '../control/desired.ts';
 import type { Tunnel } from '../control/topology.ts';
 import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/node-ports.ts';
@@ -84,9 +84,10 @@ export async function loadNode(
   directory?: string,
   module?: WebAssembly.Module,
 ): Promise<ReplayNode> {
-  const config = { ...loadConfig(configFile), workers: 1 };
-  const objects = await readObjects(directory ?? ownDirectory(config));
-  const cluster = clusterOf(objects, undefined, config.dns?.service);
+  const written = loadConfig(configFile);
+  const objects = await readObjects(directory ?? ownDirectory(written));
+  const cluster = clusterOf(objects, undefined, written.dns?.service);
+  const config = { ...withOwnAddresses(written, cluster), workers: 1 };
   const services = new ServiceCompiler(config.node, config.dns?.service);
   services.apply(
     changesBetween(undefined, objects),
@@ -95,6 +96,16 @@ export async function loadNode(
   const desired = desiredOf(cluster, config, services);
   const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));
   return startNode(config, desired, { mtu, module });
+}
+
+/** Where the daemon would look at its host, the Node object says what it has found. */
+function withOwnAddresses(config: Config, { nodes }: Cluster): Config {
+  if (config.underlay.addresses.length > 0) return config;
+  const own = nodes.find(({ name }) => name === config.node)?.addresses ?? [];
+  const addresses = ([4, 6] as const).flatMap(
+    (family) => own.find((address) => address.family === family) ?? [],
+  );
+  return { ...config, underlay: { ...config.underlay, addresses } };
 }
 
 function ownDirectory({ store }: Config): string {

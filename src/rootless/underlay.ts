@@ -20,6 +20,9 @@ import { RootlessError } from './error.ts';
 export const BEQUEST = 'OVERWEFT_UNDERLAY';
 
 interface Bequest {
+  /** What the tunnels end at, which is not to be seen from inside. */
+  readonly addresses: readonly string[];
+  readonly device: string | undefined;
   /** MTU of the device with this node's address. */
   readonly mtu: number | undefined;
   /** By `vxlan/4`, `send/6` and their like. */
@@ -58,16 +61,22 @@ export function openUnderlay(addon: Addon, config: Config): Bequest {
     });
     lookUps[family] = asked.fd;
   }
-  return { mtu: ownMtu(config), sockets, lookUps };
+  return {
+    addresses: config.underlay.addresses.map(({ text }) => text),
+    device: config.underlay.interface,
+    mtu: ownMtu(config),
+    sockets,
+    lookUps,
+  };
 }
 
 /**
  * Gives the sockets to the next program, and to every command that this process runs until then.
  * @returns what BEQUEST is to be set to
  */
-export function bequeath(addon: Addon, { mtu, sockets, lookUps }: Bequest): string {
+export function bequeath(addon: Addon, { sockets, lookUps, ...rest }: Bequest): string {
   const bequest: Bequest = {
-    mtu,
+    ...rest,
     sockets: mapValues(sockets, (list) =>
       list.map((socket) => ({ ...socket, fd: addon.bequeath(socket.fd) })),
     ),
@@ -118,6 +127,19 @@ export class Inherited implements SocketSource {
     return (['geneve', 'vxlan'] as const).filter((one) =>
       families.every((family) => this.#bequest.sockets[`${one}/${family}`]),
     );
+  }
+
+  /** The configuration with the underlay that was found where it can be seen. */
+  on(config: Config): Config {
+    const { addresses, device } = this.#bequest;
+    return {
+      ...config,
+      underlay: {
+        ...config.underlay,
+        addresses: addresses.flatMap((text) => parseAddress(text) ?? []),
+        interface: device,
+      },
+    };
   }
 
   receivers(encapsulation: UdpEncapsulation, { family }: Address): readonly UdpSocket[] {

@@ -86,7 +86,7 @@ peers:
   });
 
   it('says what is missing', () => {
-    expect(issuesOf('').map(({ path }) => path)).toEqual(['node', 'store', 'underlay']);
+    expect(issuesOf('').map(({ path }) => path)).toEqual(['node', 'store']);
     expect(issuesOf(`${least}geneve: {options: [{class: 1}]}`)).toEqual([
       { path: 'geneve.options[0].type', message: 'must be an integer from 0 to 127' },
     ]);

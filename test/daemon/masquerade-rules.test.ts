@@ -36,6 +36,7 @@ it('masquerades towards whatever is neither a pod, nor a node, nor excepted, wit
     routerMac: new Uint8Array(6),
     podCIDRs: [prefix('10.244.1.0/24')],
     podNetworkAddresses: [],
+    internalIPs: [],
     resolverAddresses: [],
   };
   const peers = [
