@@ -16,22 +16,29 @@ export class ConfigError extends Error {
   }
 }
 
-/** @throws ConfigError */
-export function loadConfig(file: string): Config {
+/** Variables that say what differs between nodes which share one file, and the fields in whose place they stand. */
+const variables = { OVERWEFT_NODE: 'node', OVERWEFT_UNDERLAY_ADDRESSES: 'underlay.addresses' } as const;
+
+/**
+ * @param environment its OVERWEFT_NODE and OVERWEFT_UNDERLAY_ADDRESSES (separated by commas) go before what the file says
+ * @throws ConfigError
+ */
+export function loadConfig(file: string, environment: NodeJS.ProcessEnv = process.env): Config {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
   } catch (error) {
     throw new ConfigError(file, [{ path: '', message: `cannot be read: ${(error as Error).message}` }]);
   }
-  return parseConfig(text, file);
+  return parseConfig(text, file, environment);
 }
 
 /**
  * @param file what the errors call the text
+ * @param environment as of loadConfig
  * @throws ConfigError
  */
-export function parseConfig(text: string, file: string): Config {
+export function parseConfig(text: string, file: string, environment: NodeJS.ProcessEnv = {}): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true });
   if (document.errors.length > 0) {
@@ -41,12 +48,35 @@ export function parseConfig(text: string, file: string): Config {
     });
     throw new ConfigError(file, issues);
   }
-  const result = configSchema.safeParse(document.toJS() ?? {});
-  if (!result.success) throw new ConfigError(file, issuesOf(result.error));
+  const result = configSchema.safeParse(withVariables(document.toJS() ?? {}, environment));
+  if (!result.success) throw new ConfigError(file, issuesOf(result.error).map(named(environment)));
   const contradictions = consistency(result.data);
   if (contradictions.length > 0) throw new ConfigError(file, contradictions);
   return result.data;
 }
+
+function withVariables(given: unknown, environment: NodeJS.ProcessEnv): unknown {
+  if (!isObject(given)) return given;
+  const { OVERWEFT_NODE: node, OVERWEFT_UNDERLAY_ADDRESSES: addresses } = environment;
+  const { underlay = {} } = given;
+  return {
+    ...given,
+    ...(node && { node }),
+    ...(addresses && isObject(underlay) && { underlay: { ...underlay, addresses: addresses.split(',') } }),
+  };
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Says of a value that came from a variable which one. */
+const named =
+  (environment: NodeJS.ProcessEnv) =>
+  ({ path, message }: Issue): Issue => {
+    const [variable] =
+      Object.entries(variables).find(([name, field]) => environment[name] && path.startsWith(field)) ?? [];
+    return { path: variable === undefined ? path : `${path} of ${variable}`, message };
+  };
 
 /** What no single field shows. */
 function consistency(config: Config): Issue[] {

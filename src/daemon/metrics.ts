@@ -1,5 +1,5 @@
 // The status as Prometheus metrics.
-import { Gauge, Registry } from 'prom-client';
+import { Counter, Gauge, Registry } from 'prom-client';
 import { dnsMetrics } from '../dns/metrics.ts';
 import type { Status } from './status.ts';
 
@@ -8,6 +8,8 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   const registry = new Registry();
   const gauge = (name: string, help: string, labelNames: string[] = []) =>
     new Gauge({ name: `overweft_${name}`, help, labelNames, registers: [registry] });
+  const counter = (name: string, help: string, labelNames: string[] = []) =>
+    new Counter({ name: `overweft_${name}_total`, help, labelNames, registers: [registry] });
 
   gauge('build_info', 'Version of the daemon.', ['version', 'node']).set(
     { version: status.version, node: status.node },
@@ -27,43 +29,43 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   for (const [kind, count] of Object.entries(store.objects)) known.set({ kind }, count);
 
   const { counters } = status;
-  gauge('received_total', 'Frames and datagrams received.').set(counters.received);
-  gauge('forwarded_total', 'Frames and datagrams forwarded.').set(counters.forwarded);
-  gauge('consumed_total', 'Frames and datagrams answered by the data path itself.').set(counters.consumed);
-  const dropped = gauge('dropped_total', 'Frames and datagrams dropped, by reason.', ['reason']);
-  for (const [reason, count] of Object.entries(counters.dropped)) dropped.set({ reason }, count);
-  const events = gauge('events_total', 'What is no fate of a received frame.', ['event']);
-  for (const [event, count] of Object.entries(counters.events)) events.set({ event }, count);
+  counter('received', 'Frames and datagrams received.').inc(counters.received);
+  counter('forwarded', 'Frames and datagrams forwarded.').inc(counters.forwarded);
+  counter('consumed', 'Frames and datagrams answered by the data path itself.').inc(counters.consumed);
+  const dropped = counter('dropped', 'Frames and datagrams dropped, by reason.', ['reason']);
+  for (const [reason, count] of Object.entries(counters.dropped)) dropped.inc({ reason }, count);
+  const events = counter('events', 'What is no fate of a received frame.', ['event']);
+  for (const [event, count] of Object.entries(counters.events)) events.inc({ event }, count);
 
   if (status.flowLog) {
-    gauge('flow_log_unwritten_total', 'Events of the flow log that its file did not take.').set(
+    counter('flow_log_unwritten', 'Events of the flow log that its file did not take.').inc(
       status.flowLog.unwritten,
     );
   }
 
-  const decisions = gauge(
-    'policy_dropped_total',
+  const decisions = counter(
+    'policy_dropped',
     'Packets dropped by a rule of a policy, or by default deny of the policies that isolate.',
     ['tier', 'direction', 'policies', 'rule', 'name'],
   );
   for (const { verdict, tier, direction, policies, rule, name, dropped } of status.decisions) {
     if (verdict !== 'deny') continue;
     const by = { rule: rule === null ? 'default-deny' : `${rule}`, name: name ?? '' };
-    decisions.set({ tier: tier ?? '', direction, policies: policies.join(','), ...by }, dropped);
+    decisions.inc({ tier: tier ?? '', direction, policies: policies.join(','), ...by }, dropped);
   }
 
-  const portPackets = gauge('port_packets_total', 'Packets at a port, seen from the port.', [
+  const portPackets = counter('port_packets', 'Packets at a port, seen from the port.', [
     'port',
     'direction',
   ]);
-  const portBytes = gauge('port_bytes_total', 'Bytes at a port, seen from the port.', ['port', 'direction']);
-  const portDropped = gauge('port_dropped_total', 'Packets of a port that were dropped.', ['port']);
+  const portBytes = counter('port_bytes', 'Bytes at a port, seen from the port.', ['port', 'direction']);
+  const portDropped = counter('port_dropped', 'Packets of a port that were dropped.', ['port']);
   for (const { name: port, received, sent, dropped } of status.ports) {
-    portPackets.set({ port, direction: 'sent' }, received.packets);
-    portPackets.set({ port, direction: 'received' }, sent.packets);
-    portBytes.set({ port, direction: 'sent' }, received.bytes);
-    portBytes.set({ port, direction: 'received' }, sent.bytes);
-    portDropped.set({ port }, dropped);
+    portPackets.inc({ port, direction: 'sent' }, received.packets);
+    portPackets.inc({ port, direction: 'received' }, sent.packets);
+    portBytes.inc({ port, direction: 'sent' }, received.bytes);
+    portBytes.inc({ port, direction: 'received' }, sent.bytes);
+    portDropped.inc({ port }, dropped);
   }
 
   const up = gauge('peer_up', '1 alive, 0 dead; absent while unknown.', ['peer']);
@@ -71,27 +73,23 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
     'peer',
   ]);
   const tunnelLabels = ['peer', 'encapsulation', 'family'];
-  const tunnelPackets = gauge('tunnel_packets_total', 'Packets through a tunnel.', [
+  const tunnelPackets = counter('tunnel_packets', 'Packets through a tunnel.', [
     ...tunnelLabels,
     'direction',
   ]);
-  const tunnelBytes = gauge('tunnel_bytes_total', 'Bytes through a tunnel.', [...tunnelLabels, 'direction']);
-  const tunnelDropped = gauge(
-    'tunnel_dropped_total',
-    'Packets from a tunnel that were dropped.',
-    tunnelLabels,
-  );
+  const tunnelBytes = counter('tunnel_bytes', 'Bytes through a tunnel.', [...tunnelLabels, 'direction']);
+  const tunnelDropped = counter('tunnel_dropped', 'Packets from a tunnel that were dropped.', tunnelLabels);
   const tunnelMtu = gauge('tunnel_mtu_bytes', 'Largest inner IP packet.', tunnelLabels);
   for (const peer of status.peers) {
     if (peer.state !== 'unknown') up.set({ peer: peer.name }, peer.state === 'alive' ? 1 : 0);
     if (peer.roundTripMs !== null) roundTrip.set({ peer: peer.name }, peer.roundTripMs / 1000);
     for (const { encapsulation, family, received, sent, dropped, mtu } of peer.tunnels) {
       const labels = { peer: peer.name, encapsulation, family: `ipv${family}` };
-      tunnelPackets.set({ ...labels, direction: 'received' }, received.packets);
-      tunnelPackets.set({ ...labels, direction: 'sent' }, sent.packets);
-      tunnelBytes.set({ ...labels, direction: 'received' }, received.bytes);
-      tunnelBytes.set({ ...labels, direction: 'sent' }, sent.bytes);
-      tunnelDropped.set(labels, dropped);
+      tunnelPackets.inc({ ...labels, direction: 'received' }, received.packets);
+      tunnelPackets.inc({ ...labels, direction: 'sent' }, sent.packets);
+      tunnelBytes.inc({ ...labels, direction: 'received' }, received.bytes);
+      tunnelBytes.inc({ ...labels, direction: 'sent' }, sent.bytes);
+      tunnelDropped.inc(labels, dropped);
       tunnelMtu.set(labels, mtu);
     }
   }

@@ -101,6 +101,26 @@ peers:
     expect(issuesOf(`${least}${line}\n`).map((issue) => issue.path)).toEqual([path]);
   });
 
+  it('takes what differs between nodes from the environment, and names the variable that is wrong', () => {
+    const environment = { OVERWEFT_NODE: 'node-2', OVERWEFT_UNDERLAY_ADDRESSES: '192.0.2.2,2001:db8::2' };
+    const read = (text: string, more: object = {}) =>
+      parseConfig(text, 'config.yaml', { ...environment, ...more });
+    for (const text of [least, 'store: {type: file, directory: /x}', `${least}dns: {}`]) {
+      const { node, underlay } = read(text);
+      expect([node, ...underlay.addresses.map((address) => address.text)]).toEqual([
+        'node-2',
+        '192.0.2.2',
+        '2001:db8::2',
+      ]);
+    }
+    const wrong = { OVERWEFT_NODE: 'Node', OVERWEFT_UNDERLAY_ADDRESSES: '192.0.2.2,x' };
+    expect(() => read(least, wrong)).toThrow(
+      /config\.yaml: node of OVERWEFT_NODE: must be a name[^\n]*\n.*underlay\.addresses\[1\] of OVERWEFT_UNDERLAY_ADDRESSES: must be/,
+    );
+    expect(() => read('- a list')).toThrow('config.yaml');
+    expect(read(least, { OVERWEFT_NODE: '', OVERWEFT_UNDERLAY_ADDRESSES: '' }).node).toBe('node-1');
+  });
+
   it('refuses YAML that cannot be read, with line and column', () => {
     expect(issuesOf('node: [1\nstore: x').at(0)?.message).toMatch(/^line \d+, column \d+: /);
     expect(issuesOf(`${least}node: other`).at(0)?.message).toMatch(/^line 5, column 1: /);

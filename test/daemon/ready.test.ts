@@ -1,15 +1,15 @@
 // When a daemon is ready for container runtimes, kubelets and systemd: at the same moment, and not before.
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { callDaemon } from '../../src/daemon/client.ts';
 import { type Daemon, logTail, startDaemon, writeConfig } from '../../src/lab/daemon.ts';
 import { type Netns, netns } from '../support/netns.ts';
 import { type Notified, notified } from '../support/notified.ts';
-import { program } from '../support/overweft-node.ts';
-import { describeWith, root, tun } from '../support/requires.ts';
+import { command, describeWith, root, tun } from '../support/requires.ts';
 
-describeWith([root, tun], 'a daemon that becomes ready', () => {
+describeWith([root, tun, command('setpriv')], 'a daemon that becomes ready', () => {
   const directory = mkdtempSync(`${tmpdir()}/overweft-ready-`);
   const socket = `${directory}/run/overweft.sock`;
   const confDirectory = `${directory}/net.d`;
@@ -37,7 +37,10 @@ describeWith([root, tun], 'a daemon that becomes ready', () => {
     await ns.exec('ip', 'address', 'add', '192.0.2.1/32', 'dev', 'lo');
     process.env.NOTIFY_SOCKET = `${directory}/notify`;
     process.env.WATCHDOG_USEC = '1000000';
-    daemon = startDaemon(place, program);
+    // As deploy/ starts it, with no more capabilities: the process that systemd knows must be the one that tells it.
+    const program = fileURLToPath(new URL('../../deploy/overweft', import.meta.url));
+    const bounding = '--bounding-set=-all,+net_admin,+net_raw,+sys_admin';
+    daemon = startDaemon(place, ['setpriv', bounding, '--no-new-privs', program]);
     delete process.env.NOTIFY_SOCKET;
     delete process.env.WATCHDOG_USEC;
   });
@@ -71,6 +74,7 @@ describeWith([root, tun], 'a daemon that becomes ready', () => {
       .poll(() => manager.heard()[1], { timeout: 30_000 })
       .toBe('READY=1\nSTATUS=0 pods, 0 of 0 peers alive');
     expect(await answers('/readyz')).toBe(200);
+    expect(Number(readFileSync(`${directory}/run/pid`, 'utf8'))).toBe(daemon.pid);
     const written = JSON.parse(readFileSync(`${confDirectory}/10-overweft.conflist`, 'utf8'));
     expect(written.plugins[0]).toMatchObject({ type: 'overweft-cni', socket });
     await expect.poll(() => manager.heard()[2], { timeout: 30_000 }).toMatch(/^WATCHDOG=1\n/);

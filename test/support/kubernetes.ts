@@ -33,7 +33,8 @@ export type Json = any;
 
 const ADMIN = 'overweft-tests';
 
-function collectionPath({ apiVersion, kind, metadata }: Json): string {
+/** Where objects of its kind are made. */
+export function collectionPath({ apiVersion, kind, metadata }: Json): string {
   const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const plural = kind.endsWith('y') ? `${kind.slice(0, -1)}ies` : `${kind}s`;
   const space = metadata.namespace ? `/namespaces/${metadata.namespace}` : '';
