@@ -119,7 +119,9 @@ describeWith([root, tun, go], 'Kubernetes', () => {
           image,
           imagePullPolicy: 'Never',
           args,
-          ...(args[0] === 'serve' && { readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 2 } }),
+          ...(args[0] === 'serve' && {
+            readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 2, timeoutSeconds: 5 },
+          }),
         },
       ],
       ...more,
@@ -195,24 +197,51 @@ describeWith([root, tun, go], 'Kubernetes', () => {
 
   it('a NetworkPolicy applies, spares the probes of the kubelet, and goes', async () => {
     const [client] = await pods('client');
-    const web = await pods('web');
     if (!client) throw new Error('no client');
-    const addresses = web.flatMap(({ ips }) => ips);
     const policy = (ingress: object[]) => ({
       apiVersion: 'networking.k8s.io/v1',
       kind: 'NetworkPolicy',
       metadata: { name: 'web' },
       spec: { podSelector: { matchLabels: { app: 'web' } }, policyTypes: ['Ingress'], ingress },
     });
-    const denied = async () => unanswered(await ask(client, addresses)).length;
+    const addresses = async () => (await pods('web')).flatMap(({ ips }) => ips);
+    const denied = async () => unanswered(await ask(client, await addresses())).length;
     await apply(policy([]));
-    await until('nobody reaches them', async () => (await denied()) === 2 * addresses.length);
+    await until('nobody reaches them', async () => (await denied()) === 16);
+    // Pods become ready by the answers that the kubelet gets from them.
+    await kubectl('rollout', 'restart', 'deployment/web');
+    await kubectl('rollout', 'status', 'deployment/web', '--timeout=180s');
+    expect(await denied()).toBe(16);
     const from = [{ podSelector: { matchLabels: { app: 'client' } } }];
     await apply(policy([{ from, ports: [{ protocol: 'TCP', port: 8080 }] }]));
-    await until('clients reach them over TCP', async () => (await denied()) === addresses.length);
-    expect((await pods('web')).filter(({ ready }) => !ready)).toEqual([]);
+    await until('clients reach them over TCP', async () => (await denied()) === 8);
     await kubectl('delete', 'networkpolicy', 'web');
     await until('clients reach them', async () => (await denied()) === 0);
+  });
+
+  it('a pod that is made while the daemon is dead waits for the next one; those that are there stay', async () => {
+    const [first] = nodes;
+    if (!first) throw new Error('no node');
+    const before = await pods('web');
+    await first.overweft.kill();
+    const { spec } = template('late', ['serve', '8080'], { nodeName: first.machine.name });
+    await apply({ apiVersion: 'v1', kind: 'Pod', metadata: { name: 'late', labels: { app: 'late' } }, spec });
+    // The kubelet tries, or knows from STATUS of the plugin that there is no use.
+    const refusals = ['FailedCreatePodSandBox', 'NetworkNotReady'];
+    await until('it is refused', async () => {
+      const { items } = await objects('events', '--field-selector', 'involvedObject.name=late');
+      return items.some(({ reason }) => refusals.includes(reason));
+    });
+    await first.overweft.start();
+    await kubectl('wait', '--for=condition=Ready', 'pod/late', '--timeout=180s');
+    const there = [...before, ...(await pods('late'))];
+    const addresses = there.flatMap(({ ips }) => ips);
+    for (const client of await pods('client'))
+      await until('all are reached', async () => unanswered(await ask(client, addresses)).length === 0);
+    expect((await pods('web')).map(({ name, ips }) => [name, ips])).toEqual(
+      before.map(({ name, ips }) => [name, ips]),
+    );
+    await kubectl('delete', 'pod', 'late');
   });
 
   it('a node drains, its pods run elsewhere, and it returns', async () => {

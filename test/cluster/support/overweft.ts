@@ -10,6 +10,9 @@ import { until } from './until.ts';
 
 export interface Overweft {
   readonly status: () => Promise<Status>;
+  readonly kill: () => Promise<void>;
+  /** Starts another one in its place; returns when its tables are live. */
+  readonly start: () => Promise<void>;
 }
 
 /**
@@ -33,8 +36,21 @@ export async function startOverweft(
       cni: { confDirectory: cniFolder(machine), quarantine: 0, ...config.cni },
     }),
   );
-  machine.start('overweft', [...program, 'run', '--config', file]);
   const healthy = async () => (await callDaemon(socket, 'GET', '/healthz')).status === 200;
-  await until(`the daemon of ${name} has live tables`, healthy);
-  return { status: () => daemonStatus(socket) };
+  const start = async () => {
+    machine.start('overweft', [...program, 'run', '--config', file]);
+    await until(`the daemon of ${name} has live tables`, healthy);
+  };
+  await start();
+  const status = () => daemonStatus(socket);
+  const kill = async () => {
+    await machine.must(['kill', '-KILL', `${(await status()).pid}`]);
+    await until(`the daemon of ${name} ends`, () =>
+      healthy().then(
+        () => false,
+        () => true,
+      ),
+    );
+  };
+  return { status, kill, start };
 }
