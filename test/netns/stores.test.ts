@@ -7,33 +7,8 @@ import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
 import { type Etcd, etcd } from '../support/etcd.ts';
 import { type Lab, labLogs, labUp, restart } from '../support/lab.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
-import { must, run } from '../support/run.ts';
-
-/** Where servers listen for the lab's nodes. */
-const address = '192.0.2.250';
-
-/** An interface of this machine on the lab's underlay; it goes with the lab. */
-async function joinUnderlay(): Promise<void> {
-  await run('ip', ['link', 'delete', 'ow-stores']);
-  await must('ip', [
-    'link',
-    'add',
-    'ow-stores',
-    'type',
-    'veth',
-    'peer',
-    'name',
-    'stores',
-    'netns',
-    'ow-underlay',
-  ]);
-  const bridges = JSON.parse(
-    await must('ip', ['-n', 'ow-underlay', '-json', 'link', 'show', 'type', 'bridge']),
-  );
-  await must('ip', ['-n', 'ow-underlay', 'link', 'set', 'stores', 'master', bridges[0].ifname, 'up']);
-  await must('ip', ['address', 'add', `${address}/24`, 'dev', 'ow-stores']);
-  await must('ip', ['link', 'set', 'ow-stores', 'up']);
-}
+import { must } from '../support/run.ts';
+import { joinUnderlay, serverAddress } from '../support/underlay-server.ts';
 
 const denyAll = {
   apiVersion: 'networking.k8s.io/v1',
@@ -45,13 +20,14 @@ const denyAll = {
 describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
   let lab: Lab;
   let server: Etcd;
+  let underlay: AsyncDisposable;
   let client: Traffic;
   const pod2 = '10.244.2.3';
 
   beforeAll(async () => {
     lab = await labUp();
-    await joinUnderlay();
-    server = await etcd(address);
+    underlay = await joinUnderlay();
+    server = await etcd({ address: serverAddress });
     for (const file of readdirSync(lab.manifests)) {
       const object = parse(readFileSync(`${lab.manifests}/${file}`, 'utf8'));
       const { namespace, name } = object.metadata;
@@ -67,7 +43,7 @@ describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
     await client?.[Symbol.asyncDispose]();
     await lab?.[Symbol.asyncDispose]();
     await server?.[Symbol.asyncDispose]();
-    await run('ip', ['link', 'delete', 'ow-stores']);
+    await underlay?.[Symbol.asyncDispose]();
   });
 
   const store = async (index: number) => (await daemonStatus(lab.nodes[index]?.socket ?? '')).store;

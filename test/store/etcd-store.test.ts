@@ -1,4 +1,5 @@
 // The etcd store against a real etcd.
+import { writeFileSync } from 'node:fs';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest';
 import { configSchema, type EtcdConfig } from '../../src/config/schema.ts';
 import type { ObjectChanges } from '../../src/control/changes.ts';
@@ -236,5 +237,31 @@ describeWith([command('go')], 'etcd store', () => {
     await expect.poll(() => server.get(key), { timeout: 30_000 }).toBeDefined();
     await store.stop();
     expect(await server.get(key)).toBeUndefined();
+  });
+
+  it('logs in, over TLS, and again when its token is no longer taken', async () => {
+    await using guarded = await etcd({ tls: true });
+    const user = { name: 'root', password: 'secret' };
+    await guarded.put(`${prefix}/pods/default/a`, pod('a'));
+    await guarded.ask('/v3/auth/user/add', user);
+    await guarded.ask('/v3/auth/role/add', { name: 'root' });
+    await guarded.ask('/v3/auth/user/grant', { user: 'root', role: 'root' });
+    await guarded.ask('/v3/auth/enable', {});
+    const passwordFile = `${guarded.certificate}.password`;
+    writeFileSync(passwordFile, 'secret\n');
+    const access = { user: 'root', passwordFile, tls: { ca: guarded.certificate } };
+    await start({ endpoints: [guarded.endpoint], ...access });
+    await soon(names).toEqual(['a']);
+    // Tokens are in the server's memory alone.
+    await guarded.kill();
+    await guarded.start();
+    await publish({ 'overweft.io/mtu': '1500' })?.catch(() => {});
+    await expect
+      .poll(() => publish({ 'overweft.io/mtu': '1500' })?.then(() => 'done', String), { timeout: 60_000 })
+      .toBe('done');
+    await soon(() => store.state.objects?.nodes.length).toBe(1);
+    await store.stop();
+    await start({ endpoints: [guarded.endpoint], ...access, tls: {} });
+    await soon(() => store.state.lastError?.message).toMatch(/self.signed certificate|unable to verify/);
   });
 });

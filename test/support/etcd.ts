@@ -5,10 +5,13 @@ import { mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { JsonHttp } from '../../src/store/http.ts';
 import { goTools } from './go-tools.ts';
 
 export interface Etcd extends AsyncDisposable {
   readonly endpoint: string;
+  /** Its certificate, where it has one. */
+  readonly certificate: string;
   /** One request to the gateway. */
   readonly ask: (path: string, body: object) => Promise<Record<string, unknown>>;
   readonly put: (key: string, value: string | object) => Promise<void>;
@@ -51,12 +54,16 @@ export async function startServer(
   return server;
 }
 
-/** @param address of this machine on which it listens */
-export async function etcd(address = '127.0.0.1'): Promise<Etcd> {
+/**
+ * @param address of this machine on which it listens
+ * @param tls with a certificate of its own making
+ */
+export async function etcd({ address = '127.0.0.1', tls = false } = {}): Promise<Etcd> {
   const { etcd: program } = await goTools('etcd');
   const directory = mkdtempSync(`${tmpdir()}/overweft-etcd-`);
   const [client = 0, peer = 0] = await freePorts(2);
-  const endpoint = `http://${address}:${client}`;
+  const endpoint = `${tls ? 'https' : 'http'}://${address}:${client}`;
+  const http = new JsonHttp(endpoint, { insecure: true });
   let server: ChildProcess | undefined;
   const kill = async () => {
     if (!server || server.exitCode !== null || server.signalCode !== null) return;
@@ -76,21 +83,22 @@ export async function etcd(address = '127.0.0.1'): Promise<Etcd> {
       ['--initial-cluster', `test=http://127.0.0.1:${peer}`],
       // A test's data need not outlive the machine.
       ['--unsafe-no-fsync'],
+      tls ? ['--auto-tls'] : [],
     ];
     server = await startServer(program, args.flat(), `${directory}/log`, async () => {
-      const answer = await fetch(`${endpoint}/health`);
-      return answer.ok;
+      await http.ask({ method: 'GET', path: '/health', signal: AbortSignal.timeout(5000) });
+      return true;
     });
   };
-  const ask = async (path: string, body: object) => {
-    const answer = await fetch(endpoint + path, { method: 'POST', body: JSON.stringify(body) });
-    const value = (await answer.json()) as Record<string, unknown>;
-    if (!answer.ok) throw new Error(`${path}: ${JSON.stringify(value)}`);
-    return value;
-  };
+  const ask = async (path: string, body: object) =>
+    (await http.ask({ method: 'POST', path, body, signal: AbortSignal.timeout(30_000) })) as Record<
+      string,
+      unknown
+    >;
   await start();
   return {
     endpoint,
+    certificate: `${directory}/data/fixtures/client/cert.pem`,
     ask,
     put: async (key, value) => {
       const text = typeof value === 'string' ? value : JSON.stringify(value);
@@ -115,6 +123,7 @@ export async function etcd(address = '127.0.0.1'): Promise<Etcd> {
     start,
     [Symbol.asyncDispose]: async () => {
       await kill();
+      http.close();
       rmSync(directory, { recursive: true, force: true });
     },
   };
