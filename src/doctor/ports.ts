@@ -1,12 +1,14 @@
 // Whether the ports that the daemon listens on are free, and who has them otherwise.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import type { Config } from '../config/schema.ts';
 import { run } from '../host/command.ts';
+import type { Address } from '../net/address.ts';
 import { type Finding, finding, ok, type Subject } from './finding.ts';
 
 interface Wanted {
   readonly protocol: 'udp' | 'tcp';
   readonly port: number;
+  /** Of this host; undefined: any. */
+  readonly addresses: readonly Address[] | undefined;
   readonly what: string;
   readonly field: string;
   /** The daemon cannot do without. */
@@ -15,9 +17,9 @@ interface Wanted {
 
 export async function listeners(subject: Subject): Promise<Finding[]> {
   const devices = await tunnelDevices();
-  return wanted(subject.config).map(({ protocol, port, what, field, isNeeded }) => {
+  return wanted(subject).map(({ protocol, port, addresses, what, field, isNeeded }) => {
     const check = `${protocol} port ${port}`;
-    const inodes = [protocol, `${protocol}6`].flatMap((table) => sockets(table, port));
+    const inodes = [protocol, `${protocol}6`].flatMap((table) => sockets(table, port, addresses));
     if (inodes.length === 0) return ok(check, `is free, for ${what}`);
     const owner = processWith(new Set(inodes.map((inode) => `socket:[${inode}]`)));
     if (owner !== undefined && Number(owner) === subject.daemon)
@@ -52,42 +54,69 @@ async function tunnelDevices(): Promise<ReadonlyMap<number, string>> {
   }
 }
 
-function wanted({ ports, encapsulation, metrics, health }: Config): Wanted[] {
+function wanted({ config, isConfigured }: Subject): Wanted[] {
+  const { ports, encapsulation, underlay, metrics, health, dns } = config;
   const tunnels = (['vxlan', 'geneve'] as const).map(
     (kind): Wanted => ({
       protocol: 'udp',
       port: ports[kind],
+      addresses: isConfigured ? underlay.addresses : undefined,
       what: kind.toUpperCase(),
       field: `ports.${kind}`,
       isNeeded: encapsulation === kind,
     }),
   );
-  const http = (what: string, listener: { port: number } | undefined): Wanted[] =>
-    listener ? [{ protocol: 'tcp', port: listener.port, what, field: `${what}.port`, isNeeded: true }] : [];
-  return [...tunnels, ...http('metrics', metrics), ...http('health', health)];
+  const http = Object.entries({ metrics, health }).flatMap(([what, listener]): Wanted[] => {
+    if (!listener) return [];
+    const { port, address } = listener;
+    return [{ protocol: 'tcp', port, addresses: [address], what, field: `${what}.port`, isNeeded: true }];
+  });
+  const names = (['udp', 'tcp'] as const).flatMap((protocol): Wanted[] => {
+    if (!dns) return [];
+    const { port, addresses } = dns;
+    return [{ protocol, port, addresses, what: 'the resolver', field: 'dns.port', isNeeded: true }];
+  });
+  return [...tunnels, ...http, ...names];
 }
 
 /** TCP_LISTEN, include/net/tcp_states.h. */
 const LISTEN = '0A';
 
-/** Inodes of sockets with a local port: proc_net_tcp.rst of the kernel has the columns. */
-function sockets(table: string, port: number): string[] {
+/** Inodes of sockets in the way of a local port: proc_net_tcp.rst of the kernel has the columns. */
+function sockets(table: string, port: number, addresses: readonly Address[] | undefined): string[] {
   let text: string;
   try {
     text = readFileSync(`/proc/self/net/${table}`, 'utf8');
   } catch {
     return [];
   }
-  const hex = port.toString(16).toUpperCase().padStart(4, '0');
   return text
+    .trimEnd()
     .split('\n')
     .slice(1)
     .map((line) => line.trim().split(/\s+/))
-    .filter(
-      ([, local = '', , state]) => local.endsWith(`:${hex}`) && (table.startsWith('udp') || state === LISTEN),
-    )
+    .filter(([, local = '', , state]) => {
+      const [host = '', service = ''] = local.split(':');
+      if (Number.parseInt(service, 16) !== port || (table.startsWith('tcp') && state !== LISTEN))
+        return false;
+      const bytes = hostOrdered(host);
+      return isAny(bytes) || !addresses || addresses.some((one) => isAny(one.bytes) || isSame(one, bytes));
+    })
     .map((columns) => columns[9] ?? '0');
 }
+
+/** The address, of which the kernel prints words of 32 bits in the host's byte order. */
+function hostOrdered(hex: string): Uint8Array {
+  const words = (hex.match(/.{8}/g) ?? []).map((word) => Number.parseInt(word, 16));
+  return new Uint8Array(Uint32Array.from(words).buffer);
+}
+
+/** 0.0.0.0 or ::; IPv4 stands behind ::ffff: in an Address. */
+const isAny = (bytes: Uint8Array): boolean =>
+  bytes.every((byte, i) => byte === 0 || (bytes.length === 16 && (i === 10 || i === 11)));
+
+const isSame = ({ bytes, family }: Address, other: Uint8Array): boolean =>
+  Buffer.compare(family === 4 && other.length === 4 ? bytes.subarray(12) : bytes, other) === 0;
 
 function processWith(links: ReadonlySet<string>): string | undefined {
   return readdirSync('/proc')

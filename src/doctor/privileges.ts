@@ -15,6 +15,9 @@ const needed: readonly (readonly [
   ['CAP_NET_RAW', 13n, 'opens raw sockets, for IPIP and for probes of peers and paths', 'warning'],
 ];
 
+/** CAP_NET_BIND_SERVICE. */
+const LOW_PORTS = 10n;
+
 export function privileges({ addon, config }: Subject): Finding[] {
   const held = addon.capabilities();
   const capabilities = needed.map(([name, bit, what, without]) => {
@@ -24,6 +27,12 @@ export function privileges({ addon, config }: Subject): Finding[] {
     return finding(severity, name, `is not there; it ${what}`, advice);
   });
   const isPrivileged = capabilities.every(({ severity }) => severity === 'ok');
+  if (config.dns && config.dns.port < 1024 && !((held >> LOW_PORTS) & 1n)) {
+    const advice = 'add CAP_NET_BIND_SERVICE, or set dns.port';
+    capabilities.push(
+      finding('error', 'CAP_NET_BIND_SERVICE', 'is not there; the resolver has a low port', advice),
+    );
+  }
   return [...capabilities, ...((held >> 13n) & 1n ? [probes()] : []), ...(isPrivileged ? [] : [rootless()])];
 }
 

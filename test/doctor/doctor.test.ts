@@ -152,6 +152,24 @@ describeWith([root, tun, command('nft'), command('setpriv')], 'overweft doctor',
       expect(of(findings, 'tcp port 18256')[0]).toMatchObject({ severity: 'error', message: python });
     });
 
+    it('nobody whose port is at another address', async () => {
+      configure({ dns: {}, health: { port: 18256 } });
+      await ns.exec('ip', 'link', 'set', 'lo', 'up');
+      const hold = [
+        'import socket, time',
+        'u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("127.0.0.53", 53))',
+        't = socket.socket(socket.AF_INET6); t.bind(("::1", 18256)); t.listen()',
+        'a = socket.socket(socket.AF_INET6); a.bind(("::", 53)); a.listen(); print("held", flush=True); time.sleep(600)',
+      ];
+      const holder = spawn('ip', ['netns', 'exec', 'owdoctor', 'python3', '-c', hold.join('\n')]);
+      await once(holder.stdout, 'data');
+      const { findings } = await examine();
+      holder.kill();
+      expect(of(findings, 'udp port 53')[0]).toMatchObject({ severity: 'ok' });
+      expect(of(findings, 'tcp port 18256')[0]).toMatchObject({ severity: 'ok' });
+      expect(of(findings, 'tcp port 53')[0]).toMatchObject({ severity: 'error' });
+    });
+
     it('a route of another network to the addresses of pods', async () => {
       await ns.exec('ip', 'route', 'add', '10.244.7.0/24', 'dev', 'under0');
       const [route] = of((await examine()).findings, 'pod network');
