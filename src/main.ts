@@ -1,5 +1,6 @@
 // The `overweft` command line. Each command is a module that is loaded when it is asked for: start-up stays quick.
 import { Command } from 'commander';
+import { bearClosedStreams } from './cli/streams.ts';
 import { version } from './version.ts';
 
 /** Commands in the order in which help lists them. */
@@ -72,6 +73,7 @@ const program = new Command('overweft')
   .enablePositionalOptions()
   .showHelpAfterError();
 
+bearClosedStreams();
 const [, , first, second] = process.argv;
 const asked = commands.find(({ name }) => name === (first === 'help' ? second : first));
 if (asked) {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { COMMENT, ENHANCED_PACKET, INTERFACE_DESCRIPTION, SECTION_HEADER } from './pcapng.ts';
 
 const FLUSH_AT = 1 << 18;
@@ -28,15 +28,19 @@ export interface PacketRecord {
 
 /**
  * Writes a pcapng file of one section, little-endian, times in nanoseconds. What is written so far is a complete file
- * after flush() and at the end.
+ * after flush() and at the end, and where a flush has failed: what it began is cut off again.
  */
 export class CaptureWriter implements Disposable {
+  readonly #file: string;
   readonly #descriptor: number;
+  /** Bytes of what was flushed whole. */
+  #size = 0;
   #blocks: Buffer[] = [];
   #pending = 0;
 
   /** @throws the system's error when the file cannot be written */
   constructor(file: string, interfaces: readonly CaptureInterface[]) {
+    this.#file = file;
     this.#descriptor = openSync(file, 'w', 0o644);
     const section = Buffer.alloc(16);
     section.writeUInt32LE(0x1a2b3c4d, 0);
@@ -75,12 +79,29 @@ export class CaptureWriter implements Disposable {
     ]);
   }
 
-  /** Hands everything written so far to the kernel. */
+  /**
+   * Hands everything written so far to the kernel.
+   * @throws Error that names the file, where it takes no more
+   */
   flush(): void {
     const bytes = Buffer.concat(this.#blocks);
     this.#blocks = [];
     this.#pending = 0;
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor, bytes, at);
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(this.#descriptor, bytes, at);
+      this.#size += bytes.length;
+    } catch (error) {
+      this.#cut();
+      throw new Error(`${this.#file}: ${(error as Error).message}`);
+    }
+  }
+
+  #cut(): void {
+    try {
+      ftruncateSync(this.#descriptor, this.#size);
+    } catch {
+      // A pipe or a device: nothing of it is kept.
+    }
   }
 
   [Symbol.dispose](): void {

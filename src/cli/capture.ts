@@ -61,22 +61,31 @@ async function run(name: string, flags: Flags, stop: AbortSignal): Promise<Tally
       ? new Printer(name, flags.json === true)
       : new Recorder(flags.write, name, capture);
   stderr.write(`capturing at ${name}, until Ctrl-C\n`);
-  await new Promise<void>((resolve) => {
-    const timer = setInterval(() => sink.isClosed && end(), FLUSH_MS);
-    const end = () => {
-      clearInterval(timer);
-      resolve();
-    };
-    stop.addEventListener('abort', end);
-    capture.onPacket((data) => {
-      if (tally.packets === flags.count) return;
-      const packet = { linkType: capture.linkType, data, original: data.length, time: now(), comments: [] };
-      const decoded = decoder.decode(packet);
-      tally.count(decoded);
-      sink.take(tally.packets, packet, decoded);
-      if (tally.packets === flags.count) end();
+  const take = (data: Buffer) => {
+    const packet = { linkType: capture.linkType, data, original: data.length, time: now(), comments: [] };
+    const decoded = decoder.decode(packet);
+    tally.count(decoded);
+    sink.take(tally.packets, packet, decoded);
+  };
+  const isEnough = () => sink.isClosed || tally.packets === flags.count;
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      const unlessEnough = (work: () => void) => {
+        try {
+          if (!isEnough()) work();
+          if (isEnough()) resolve();
+        } catch (error) {
+          reject(error);
+        }
+      };
+      timer = setInterval(() => unlessEnough(() => sink.flush()), FLUSH_MS);
+      stop.addEventListener('abort', () => resolve());
+      capture.onPacket((data) => unlessEnough(() => take(data)));
     });
-  });
+  } finally {
+    clearInterval(timer);
+  }
   return tally;
 }
 
@@ -85,13 +94,14 @@ interface Sink extends Disposable {
   /** Nobody reads on. */
   readonly isClosed: boolean;
   take(n: number, packet: CapturedPacket, decoded: Decoded): void;
+  /** Nothing waits any longer. */
+  flush(): void;
 }
 
 class Printer implements Sink {
   readonly #name: string;
   readonly #isJson: boolean;
   readonly #lines = new Lines();
-  readonly #timer = setInterval(() => void this.#lines.flush(), FLUSH_MS);
 
   constructor(name: string, isJson: boolean) {
     this.#name = name;
@@ -106,23 +116,24 @@ class Printer implements Sink {
     const line = this.#isJson
       ? JSON.stringify({ file: this.#name, n, length: original, ...decoded })
       : `${n} ${decodedText(decoded)}`;
-    if (this.#lines.add(line)) void this.#lines.flush();
+    if (this.#lines.add(line)) this.flush();
+  }
+
+  flush(): void {
+    void this.#lines.flush();
   }
 
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
-    void this.#lines.flush();
+    this.flush();
   }
 }
 
 class Recorder implements Sink {
   readonly isClosed = false;
   readonly #writer: CaptureWriter;
-  readonly #timer: NodeJS.Timeout;
 
   constructor(file: string, name: string, { linkType }: LiveCapture) {
     this.#writer = new CaptureWriter(file, [{ linkType, name, snapLength: SNAP_LENGTH }]);
-    this.#timer = setInterval(() => this.#writer.flush(), FLUSH_MS);
   }
 
   take(_: number, { data, time }: CapturedPacket, { verdict, reason }: Decoded): void {
@@ -133,8 +144,11 @@ class Recorder implements Sink {
     });
   }
 
+  flush(): void {
+    this.#writer.flush();
+  }
+
   [Symbol.dispose](): void {
-    clearInterval(this.#timer);
     this.#writer[Symbol.dispose]();
   }
 }

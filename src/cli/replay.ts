@@ -1,4 +1,5 @@
 // `overweft replay`: capture files through the data path.
+import { statSync } from 'node:fs';
 import { stderr } from 'node:process';
 import { Command } from 'commander';
 import { nodeDecoder, plainDecoder } from '../replay/decoder.ts';
@@ -26,8 +27,16 @@ export function replayCommand(): Command {
   return withTunnelPorts(command).action(async (files: string[], flags: Flags) => {
     if (!flags.config && (flags.manifests || flags.out))
       throw new Error(`--${flags.manifests ? 'manifests' : 'out'} needs --config: whose node is it?`);
+    const { out } = flags;
+    if (out !== undefined && files.some((file) => isSameFile(file, out)))
+      throw new Error(`--out ${out}: is one of the captures: must be another file`);
     if (!(await run(files, flags))) process.exitCode = 1;
   });
+}
+
+function isSameFile(one: string, other: string): boolean {
+  const [a, b] = [one, other].map((file) => statSync(file, { throwIfNoEntry: false }));
+  return a !== undefined && b !== undefined && a.dev === b.dev && a.ino === b.ino;
 }
 
 /** @returns false when a file could not be read to its end */

@@ -9,14 +9,12 @@ export class Lines {
   #isClosed = false;
 
   constructor() {
-    // The reader has seen enough (`| head`): there is nobody left to write for.
-    stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
+    stdout.on('error', () => {
       this.#isClosed = true;
     });
   }
 
-  /** Nobody reads on. */
+  /** Nobody reads on, or nothing more can be written: src/cli/streams.ts says what is wrong. */
   get isClosed(): boolean {
     return this.#isClosed;
   }

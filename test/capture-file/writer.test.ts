@@ -1,9 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CaptureWriter } from '../../src/capture-file/writer.ts';
-import { command, describeWith } from '../support/requires.ts';
+import { command, describeWith, root } from '../support/requires.ts';
 import { must } from '../support/run.ts';
 import { readAll } from './bytes.ts';
 
@@ -74,5 +75,31 @@ describeWith([command('tshark')], 'tshark', () => {
       '4\teth0\t17\t1700000000.123456789\tdrop ipv4-length,of 17',
       '5\tunknown\t20\t1700000000.123456790\t',
     ]);
+  });
+});
+
+describeWith([root], 'a full disk', () => {
+  it('leaves whole packets, and an error that names the file', async () => {
+    const place = join(folder, 'full');
+    mkdirSync(place);
+    const program = `
+      import { CaptureWriter } from '${fileURLToPath(new URL('../../src/capture-file/writer.ts', import.meta.url))}';
+      using writer = new CaptureWriter('${place}/file', [{ linkType: 1 }]);
+      try {
+        for (;;) {
+          writer.write({ data: Buffer.alloc(1000), time: 0n });
+          writer.flush();
+        }
+      } catch ({ message }) {
+        console.log(message);
+      }`;
+    const script =
+      'mount -t tmpfs -o size=64k none "$1" && "$2" --input-type=module --eval "$3" && cp "$1/file" "$4"';
+    const copy = join(folder, 'copy');
+    const words = ['--mount', 'sh', '-c', script, 'sh', place, process.execPath, program, copy];
+    expect(await must('unshare', words)).toMatch(`${place}/file: ENOSPC`);
+    const { packets, error } = readAll(copy);
+    expect(error).toBeUndefined();
+    expect(packets.length).toBeGreaterThan(50);
   });
 });

@@ -88,6 +88,13 @@ describeWith([root], 'overweft capture', () => {
     for (const { time } of packets) expect(now - (time ?? 0n)).toBeLessThan(60_000_000_000n);
   });
 
+  it('ends with the reason when its file takes no more', async () => {
+    const { status, stderr } = await captured(['lo', '--write', '/dev/full'], false);
+    expect(status).toBe(1);
+    expect(stderr).toContain('overweft: /dev/full: ENOSPC');
+    expect(stderr, 'no stack').not.toMatch(/^ {4}at /m);
+  });
+
   it.each([
     ['an interface that is not there', ['nothing0'], 'nothing0: '],
     ['a filter that is none', ['lo', '--filter', 'wrong('], 'filter: wrong('],

@@ -101,6 +101,13 @@ describeWith([root, tun], 'lab', () => {
     }
   });
 
+  it('takes all down when nobody reads on', async () => {
+    const closed = '"$@" lab demo 2>&1 | head -n 1';
+    const { stdout } = await run('sh', ['-c', closed, 'sh', ...program]);
+    expect(stdout).toMatch(/^Overweft: two nodes.*\n$/);
+    expect(leftovers()).toEqual([]);
+  });
+
   it.each([
     [['--encap', 'gre'], /geneve, vxlan, ipip/],
     [['--underlay', '4'], /ipv4, ipv6/],

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { pcapHeader, pcapRecord } from '../capture-file/bytes.ts';
 import { program } from '../support/overweft-node.ts';
 import { ethernet, tcpPacket, udpPacket, vxlan } from '../support/packets.ts';
-import { overweft } from '../support/run.ts';
+import { overweft, run } from '../support/run.ts';
 
 const macs = { src: '02:00:00:00:00:01', dst: '02:00:00:00:00:02' };
 const plain = ethernet(macs, tcpPacket({ src: '10.0.0.1', dst: '10.0.0.2' }, {}));
@@ -155,5 +155,30 @@ describe('overweft replay', () => {
     const { status, stderr } = await overweft(['replay', '--vxlan-port', port, 'none.pcap']);
     expect(status).toBe(1);
     expect(stderr).toContain('a port is a number from 1 to 65535');
+  });
+});
+
+describe('what overweft replay writes', () => {
+  it('says that its output cannot be written, and fails', async () => {
+    const file = capture('full.pcap', pcapRecord(plain));
+    const { status, stderr } = await run('sh', ['-c', '"$@" >/dev/full', 'sh', ...program, 'replay', file]);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/^overweft: the output cannot be written: ENOSPC.*\n$/);
+  });
+
+  it('takes no capture for its output', async () => {
+    const file = capture('both.pcap', pcapRecord(plain));
+    const before = readFileSync(file);
+    const config = join(folder, 'node.yaml');
+    writeFileSync(
+      config,
+      `node: node-1\nstore: {type: file, directory: ${folder}}\nunderlay: {addresses: [192.0.2.1]}\n`,
+    );
+    const link = join(folder, 'link.pcap');
+    symlinkSync(file, link);
+    const { status, stderr } = await overweft(['replay', '--config', config, '--out', link, file]);
+    expect(status).toBe(1);
+    expect(stderr).toBe(`overweft: --out ${link}: is one of the captures: must be another file\n`);
+    expect(readFileSync(file)).toEqual(before);
   });
 });
