@@ -1,9 +1,12 @@
 // The resolver of real nodes, asked by dig from pods and from a node.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { callDaemon } from '../../src/daemon/client.ts';
-import { type Lab, labUp } from '../support/lab.ts';
+import { type Lab, labUp, restart } from '../support/lab.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 
@@ -16,6 +19,22 @@ async function dig(netns: string, ...args: string[]): Promise<readonly string[] 
         .filter((line) => line !== '' && !line.startsWith(';'))
         .sort()
     : (status ?? -1);
+}
+
+/** A name server of the tests' own in a namespace. */
+async function upstreamIn(netns: string, host: string, port: number): Promise<AsyncDisposable> {
+  const program = fileURLToPath(new URL('../support/dns-upstream-program.ts', import.meta.url));
+  const child = spawn('ip', ['netns', 'exec', netns, process.execPath, program, host, `${port}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  await once(child.stdout, 'data');
+  return {
+    [Symbol.asyncDispose]: async () => {
+      const ended = once(child, 'exit');
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
 }
 
 const LOCAL4 = '@169.254.20.10';
@@ -122,6 +141,29 @@ describeWith([root, tun, command('dig')], 'the resolver of a node', () => {
     expect(await dig('ow-pod1', LOCAL6, '+tcp', '+short', 'web.default.svc.cluster.local')).toEqual([
       '10.96.0.80',
     ]);
+  });
+
+  it('asks upstreams for other names, past one that is silent, and remembers', async () => {
+    const [first] = lab.nodes;
+    if (!first) throw new Error('the lab has no node');
+    const upstreams = ['192.0.2.99', '192.0.2.2:5301', '[2001:db8::2]:5301'];
+    await restart(first, (config) => ({ ...config, dns: { upstreams } }));
+    const other = (name: string) => dig('ow-pod1', LOCAL4, '+short', name);
+    const status = async (name: string) =>
+      (await run('ip', ['netns', 'exec', 'ow-pod1', 'dig', LOCAL4, '+time=10', name])).stdout.match(
+        /status: (\w+)/,
+      )?.[1];
+    {
+      await using _server = await upstreamIn('ow-node2', '192.0.2.2', 5301);
+      await expect.poll(() => other('www.example.com')).toEqual(['198.51.100.7']);
+      // Two thousand bytes and more, which the upstream has over TCP only.
+      expect(await other('large.example.com')).toHaveLength(150);
+    }
+    expect(await other('www.example.com')).toEqual(['198.51.100.7']);
+    expect(await status('more.example.com')).toBe('SERVFAIL');
+    expect(await status('web.default.svc.cluster.local')).toBe('NOERROR');
+    await using _server = await upstreamIn('ow-node2', '2001:db8::2', 5301);
+    await expect.poll(() => other('more.example.com')).toEqual(['198.51.100.7']);
   });
 
   it('counts what it answers', async () => {

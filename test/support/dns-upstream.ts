@@ -52,7 +52,8 @@ export const soa = (name: string, minimum: number, ttl = 900) => ({
   minimum,
 });
 
-export async function nameServer(behaviour: Behaviour, host = '127.0.0.1'): Promise<NameServer> {
+/** @param wanted port; 0: any */
+export async function nameServer(behaviour: Behaviour, host = '127.0.0.1', wanted = 0): Promise<NameServer> {
   const asked: string[] = [];
   const answers = (bytes: Buffer, transport: 'udp' | 'tcp'): readonly Buffer[] => {
     const query = Packet.parse(bytes);
@@ -76,7 +77,7 @@ export async function nameServer(behaviour: Behaviour, host = '127.0.0.1'): Prom
       }
     });
   });
-  tcp.listen(0, host);
+  tcp.listen(wanted, host);
   await once(tcp, 'listening');
   const { port } = tcp.address() as { port: number };
   const udp: Socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
