@@ -100,6 +100,14 @@ function consistency(config: Config): Issue[] {
       });
     }
   }
+  for (const [i, { text }] of (config.dns?.addresses ?? []).entries()) {
+    if (underlay.addresses.some((one) => one.text === text)) {
+      issues.push({
+        path: `dns.addresses[${i}]`,
+        message: 'must not be an address of the underlay: it is added to ow-node',
+      });
+    }
+  }
   for (const [i, block] of (podNetwork.podCIDRs ?? []).entries()) {
     if (!podNetwork.clusterCIDRs.some((cluster) => covers(cluster, block))) {
       issues.push({

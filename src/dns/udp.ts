@@ -18,6 +18,8 @@ export async function listenUdp(address: Address, port: number, resolver: Resolv
     lookup: (host, _options, found) => found(null, host, family),
   });
   socket.on('message', (message, from) => {
+    // Port 0 is nobody's (RFC 768), and to it nothing can be sent.
+    if (from.port === 0) return;
     resolver.handle(message, 'udp', (reply) => {
       // Who has gone meanwhile, or cannot be reached, gets nothing.
       if (isOpen) socket.send(reply, from.port, from.address, () => {});

@@ -121,6 +121,48 @@ peers:
     expect(read(least, { OVERWEFT_NODE: '', OVERWEFT_UNDERLAY_ADDRESSES: '' }).node).toBe('node-1');
   });
 
+  it('has no resolver without a section dns, and a whole one with an empty one', () => {
+    expect(parseConfig(least, 'config.yaml').dns).toBeUndefined();
+    const { dns } = parseConfig(`${least}dns: {}`, 'config.yaml');
+    expect(dns).toMatchObject({
+      domain: 'cluster.local',
+      port: 53,
+      service: 'kube-system/kube-dns',
+      pods: 'any',
+      ttl: 5,
+      cache: { entries: 10_000, longest: 3600, longestNegative: 300 },
+    });
+    expect(dns?.addresses.map(({ text }) => text)).toEqual(['169.254.20.10', 'fd00:169:254:20::10']);
+  });
+
+  it('reads servers with and without a port', () => {
+    const { dns } = parseConfig(
+      `${least}dns: {upstreams: [192.0.2.53, "192.0.2.53:5353", "2001:db8::53", "[2001:db8::53]:5353"]}`,
+      'config.yaml',
+    );
+    expect(dns?.upstreams?.map(({ address, port }) => `${address.text} ${port}`)).toEqual([
+      '192.0.2.53 53',
+      '192.0.2.53 5353',
+      '2001:db8::53 53',
+      '2001:db8::53 5353',
+    ]);
+  });
+
+  it.each([
+    ['{upstreams: [example.com]}', 'dns.upstreams[0]'],
+    ['{upstreams: ["192.0.2.53:0"]}', 'dns.upstreams[0]'],
+    ['{upstreams: ["[192.0.2.53"]}', 'dns.upstreams[0]'],
+    ['{addresses: [127.0.0.1]}', 'dns.addresses'],
+    ['{addresses: ["fe80::1"]}', 'dns.addresses'],
+    ['{addresses: [192.0.2.1]}', 'dns.addresses[0]'],
+    ['{domain: Cluster.Local}', 'dns.domain'],
+    ['{domain: cluster.local.}', 'dns.domain'],
+    ['{service: kube-dns}', 'dns.service'],
+    ['{pods: verified}', 'dns.pods'],
+  ])('refuses dns: %s', (text, path) => {
+    expect(issuesOf(`${least}dns: ${text}`)).toMatchObject([{ path }]);
+  });
+
   it('refuses YAML that cannot be read, with line and column', () => {
     expect(issuesOf('node: [1\nstore: x').at(0)?.message).toMatch(/^line \d+, column \d+: /);
     expect(issuesOf(`${least}node: other`).at(0)?.message).toMatch(/^line 5, column 1: /);

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import { callDaemon } from '../../src/daemon/client.ts';
+import { queryBytes } from '../support/dns.ts';
 import { type Lab, labUp, restart } from '../support/lab.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
 import { run } from '../support/run.ts';
@@ -164,6 +165,18 @@ describeWith([root, tun, command('dig')], 'the resolver of a node', () => {
     expect(await status('web.default.svc.cluster.local')).toBe('NOERROR');
     await using _server = await upstreamIn('ow-node2', '2001:db8::2', 5301);
     await expect.poll(() => other('more.example.com')).toEqual(['198.51.100.7']);
+  });
+
+  it('survives a query from port 0, to which nothing can be sent', async () => {
+    const send = [
+      'import socket, struct',
+      's = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)',
+      `query = bytes.fromhex('${queryBytes({ name: 'web.default.svc.cluster.local' }).toString('hex')}')`,
+      "s.sendto(struct.pack('!HHHH', 0, 53, 8 + len(query), 0) + query, ('169.254.20.10', 0))",
+    ].join('\n');
+    const { status } = await run('ip', ['netns', 'exec', 'ow-node2', '/usr/bin/python3', '-c', send]);
+    expect(status).toBe(0);
+    expect(await dig('ow-node2', LOCAL4, '+short', 'web.default.svc.cluster.local')).toEqual(['10.96.0.80']);
   });
 
   it('counts what it answers', async () => {
