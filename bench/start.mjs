@@ -10,6 +10,7 @@ const programs = new Map([
   ['policy', 'policy/main.ts'],
   ['control', 'control/main.ts'],
   ['growth', 'growth/main.ts'],
+  ['dns', 'dns/main.ts'],
 ]);
 
 await main(async () => {
