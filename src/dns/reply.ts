@@ -23,6 +23,7 @@ import {
 } from './message.ts';
 import type { Asked, Edns } from './query.ts';
 import { DO, type Resource, TYPE } from './records.ts';
+import { ByteWriter } from './writer.ts';
 
 /** Largest datagram that is sent and asked for: one that no path fragments (RFC 9715 §3.1 R6). */
 export const OWN_SIZE = 1232;
@@ -50,18 +51,20 @@ export interface Sections {
 /** @param limit bytes that the client takes, OPT included */
 export function encodeReply(asked: Asked, sections: Sections, limit: number): Buffer {
   const { question } = asked;
-  const packet = new Packet();
+  const writer = new ByteWriter(HEADER_LENGTH);
   if (question) {
     // Labels may hold any byte, also the dots at which the library cuts: it gets a name of the same shape.
     const name = question.labels.map((label) => label.replaceAll('.', '-')).join('.');
-    packet.questions = [{ name, type: question.type, class: question.class } as Question];
+    Packet.Question.encode({ name, type: question.type, class: question.class } as Question, writer.own);
   }
   // Of a thousand endpoints most would be cut off again.
   const most = Math.ceil(limit / LEAST_RECORD);
-  packet.answers = (sections.answers ?? []).slice(0, most);
-  packet.authorities = [...(sections.authorities ?? [])];
-  packet.additionals = (sections.additionals ?? []).slice(0, most);
-  const message = packet.toBuffer();
+  const { answers = [], authorities = [], additionals = [] } = sections;
+  const lists = [answers.slice(0, most), authorities, additionals.slice(0, most)];
+  for (const record of lists.flat()) Packet.Resource.encode(record, writer.own);
+  const message = writer.toBuffer();
+  if (question) message.writeUInt16BE(1, QUESTION_COUNT);
+  for (const [i, list] of lists.entries()) message.writeUInt16BE(list.length, ANSWER_COUNT + i * 2);
   const authoritative = sections.isAuthoritative ? FLAG_AA : 0;
   return finish(asked, message, authoritative | (sections.rcode & 0xf), limit, sections.rcode >> 4);
 }
