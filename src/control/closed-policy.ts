@@ -1,6 +1,7 @@
 /**
  * What stands for a policy that cannot be read and of which no earlier version is known: it denies everything to
- * everybody whom it may have been meant for, because what it was to forbid must not be open. Pure.
+ * everybody whom it may have been meant for, because what it was to forbid must not be open. So does what stands for a
+ * namespace whose labels are not known, because policies select by them. Pure.
  */
 import { clusterNetworkPolicySpec } from './cluster-network-policy.ts';
 import { kinds } from './objects.ts';
@@ -9,7 +10,7 @@ import { type AnyObject, isRecord, type RawObject } from './read-object.ts';
 /**
  * @param raw an object that its schema refuses
  * @param identity its name, as the source that has it under that name knows it
- * @returns undefined for what is no policy: nothing is known of it then, which opens nothing
+ * @returns undefined for other kinds: nothing is known of such an object then, which opens nothing
  */
 export function closedPolicy(
   raw: RawObject,
@@ -28,6 +29,14 @@ export function closedPolicy(
         ...(podSelector.success && { podSelector: spec.podSelector }),
         policyTypes: (policyTypes.success && policyTypes.data) || ['Ingress', 'Egress'],
       },
+    });
+  }
+  if (raw.kind === 'Namespace') {
+    return kinds.NetworkPolicy.parse({
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: { name: 'overweft.namespace-cannot-be-read', namespace: identity.name },
+      spec: { policyTypes: ['Ingress', 'Egress'] },
     });
   }
   if (raw.kind !== 'ClusterNetworkPolicy') return undefined;

@@ -59,7 +59,7 @@ export class Mirror {
   #isChanged = true;
   #isTold = false;
   readonly #faults = new Map<string, readonly StoreFault[]>();
-  #snapshot: Objects | undefined;
+  #snapshot: Snapshot | undefined;
   readonly #parts: Part[] = [];
 
   /** A collection of the source that is listed and watched by itself. */
@@ -79,12 +79,7 @@ export class Mirror {
 
   /** What `takeChanges` has told of; undefined until it has for the first time. */
   get objects(): Objects | undefined {
-    if (!this.#isTold) return undefined;
-    // The kind of each object fixes the list that it is in, which TypeScript does not see.
-    this.#snapshot ??= Object.fromEntries(
-      Object.entries(this.#objects).map(([field, map]) => [field, [...map.values()]]),
-    ) as unknown as Objects;
-    return this.#snapshot;
+    return this.#isTold ? this.#snapshot : undefined;
   }
 
   get faults(): readonly StoreFault[] {
@@ -103,6 +98,7 @@ export class Mirror {
     if (!this.#isChanged || !this.#parts.every(({ isListed }) => isListed)) return undefined;
     const changes = this.#changed;
     for (const [field, changed] of Object.entries(changes)) {
+      if (changed.size === 0) continue;
       const objects = this.#objects[field as keyof Objects];
       for (const [key, object] of changed) {
         if (object) objects.set(key, object);
@@ -112,7 +108,7 @@ export class Mirror {
     this.#changed = emptyMaps();
     this.#isChanged = false;
     this.#isTold = true;
-    this.#snapshot = undefined;
+    this.#snapshot = new Snapshot(this.#objects, this.#snapshot, changes);
     return changes as unknown as ObjectChanges;
   }
 
@@ -120,6 +116,49 @@ export class Mirror {
     this.#isChanged = true;
     if (before) this.#changed[objectFields[before.kind]].set(keyOf(before), undefined);
     if (after) this.#changed[objectFields[after.kind]].set(keyOf(after), after);
+  }
+}
+
+/** Lists that are made when they are asked for, and stay while their objects do: most changes leave most of them alone. */
+class Snapshot implements Objects {
+  readonly #objects: Maps<AnyObject>;
+  readonly #lists: Partial<Record<keyof Objects, readonly AnyObject[]>> = {};
+
+  constructor(objects: Maps<AnyObject>, before: Snapshot | undefined, changes: Maps<AnyObject | undefined>) {
+    this.#objects = objects;
+    if (!before) return;
+    for (const field of Object.values(objectFields)) {
+      const list = before.#lists[field];
+      if (list && changes[field].size === 0) this.#lists[field] = list;
+    }
+  }
+
+  get nodes() {
+    return this.#list('nodes');
+  }
+  get namespaces() {
+    return this.#list('namespaces');
+  }
+  get pods() {
+    return this.#list('pods');
+  }
+  get policies() {
+    return this.#list('policies');
+  }
+  get clusterPolicies() {
+    return this.#list('clusterPolicies');
+  }
+  get services() {
+    return this.#list('services');
+  }
+  get slices() {
+    return this.#list('slices');
+  }
+
+  #list<Field extends keyof Objects>(field: Field): Objects[Field] {
+    this.#lists[field] ??= [...this.#objects[field].values()];
+    // The kind of each object fixes the list that it is in, which TypeScript does not see.
+    return this.#lists[field] as Objects[Field];
   }
 }
 
@@ -178,11 +217,13 @@ export class Part {
   }
 }
 
+const none: readonly StoreFault[] = [];
+
 /** @param lastGood what stays where the item is bad */
 function readItem(item: Item, lastGood: AnyObject | undefined): Known {
   const { source, version, raw, identity } = item;
   const [good, issues] = readGood(item);
-  if (good) return { version, object: good, faults: [] };
+  if (good) return { version, object: good, faults: none };
   const object = lastGood ?? closedPolicy(raw, identity);
   const consequence = lastGood
     ? 'its last good version stays'

@@ -172,6 +172,24 @@ describeWith([command('go')], 'etcd store', () => {
     ]);
   });
 
+  it('denies the pods of a namespace whose labels it cannot read', async () => {
+    await put('namespaces/closed', {
+      apiVersion: 'v1',
+      kind: 'Namespace',
+      metadata: { name: 'closed', labels: { team: '-' } },
+    });
+    await start();
+    await soon(() => store.state.objects?.policies).toMatchObject([
+      { metadata: { namespace: 'closed' }, spec: { podSelector: {}, policyTypes: ['Ingress', 'Egress'] } },
+    ]);
+    expect(faults()[0]).toMatch(
+      /Namespace closed: metadata.labels.team: .*; all that it may be meant for is denied$/,
+    );
+    await put('namespaces/closed', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'closed' } });
+    await soon(() => store.state.objects?.policies).toEqual([]);
+    expect(store.state.objects?.namespaces).toHaveLength(1);
+  });
+
   it('refuses what is not where it says, and places that it does not know', async () => {
     await put('pods/default/a', pod('b'));
     await put('pods/other/c', pod('c'));
@@ -180,7 +198,7 @@ describeWith([command('go')], 'etcd store', () => {
     await put('namespaces/e', pod('e'));
     await start();
     await soon(() => faults().sort()).toEqual([
-      `${prefix}/namespaces/e: Namespace: kind: must be Namespace, as its place says; it is left out`,
+      `${prefix}/namespaces/e: Namespace: kind: must be Namespace, as its place says; all that it may be meant for is denied`,
       `${prefix}/networkpolicy/default/p: networkpolicy: networkpolicy is no kind of objects: must be one of nodes, namespaces, pods, networkpolicies, clusternetworkpolicies, services, endpointslices; it is left out`,
       `${prefix}/pods/d: Pod default: must be at ${prefix}/pods/NAMESPACE/NAME; it is left out`,
       `${prefix}/pods/default/a: Pod default/b: metadata.name: must be a, as its place says; it is left out`,

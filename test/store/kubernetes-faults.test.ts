@@ -18,9 +18,11 @@ let store: KubernetesStore;
 let lists: Answer[];
 let watches: Answer[];
 let asked: string[];
+/** What is served of policy.networking.k8s.io, by path. */
+let group: Record<string, object>;
 
 beforeEach(async () => {
-  [lists, watches, asked] = [[], [], []];
+  [lists, watches, asked, group] = [[], [], [], {}];
   directory = mkdtempSync(`${tmpdir()}/overweft-faults-`);
   server = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://server');
@@ -34,7 +36,8 @@ beforeEach(async () => {
       const answer = (isWatch ? watches : lists).shift() ?? (isWatch ? quiet : list([]));
       answer(searchParams, response, request);
     } else if (pathname.startsWith('/apis/policy.networking.k8s.io')) {
-      response.writeHead(404).end('{}');
+      const answer = group[pathname];
+      json(response, answer ?? {}, answer ? 200 : 404);
     } else if (isWatch) quiet(searchParams, response, request);
     else list([])(searchParams, response, request);
   }).listen(0, '127.0.0.1');
@@ -162,4 +165,16 @@ it('does not ask in a loop where every watch ends at once', async () => {
   const before = asked.length;
   await new Promise((resolve) => setTimeout(resolve, 1000));
   expect(asked.length - before).toBeLessThan(8);
+});
+
+it('does not overlook ClusterNetworkPolicies of a version that it cannot read', async () => {
+  const base = '/apis/policy.networking.k8s.io';
+  group[base] = { versions: [{ version: 'v1alpha1' }, { version: 'v2' }] };
+  group[`${base}/v1alpha1`] = { resources: [{ name: 'adminnetworkpolicies' }] };
+  group[`${base}/v2`] = { resources: [{ name: 'clusternetworkpolicies' }] };
+  await start();
+  await soon(() => store.state.lastError?.message).toBe(
+    'clusternetworkpolicies: served as v2, not as v1beta1 or v1alpha2',
+  );
+  expect(store.state).toMatchObject({ isCurrent: false, objects: undefined });
 });

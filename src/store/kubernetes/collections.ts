@@ -70,15 +70,19 @@ function clusterPolicies(api: ApiServer): Collection {
     const answer = (await unlessAbsent(api.ask({ method: 'GET', path: `/apis/${group}`, signal }))) as
       | { versions?: { version: string }[] }
       | undefined;
-    const offered = (answer?.versions ?? []).map(({ version }) => version);
-    for (const version of versions.filter((one) => offered.includes(one))) {
+    const offered: string[] = [];
+    for (const { version } of answer?.versions ?? []) {
       const path = `/apis/${group}/${version}`;
       const list = (await unlessAbsent(api.ask({ method: 'GET', path, signal }))) as
         | { resources?: { name: string }[] }
         | undefined;
-      if (list?.resources?.some(({ name }) => name === plural))
-        return { kind, plural, apiVersion: `${group}/${version}` };
+      if (list?.resources?.some(({ name }) => name === plural)) offered.push(version);
     }
+    const version = versions.find((one) => offered.includes(one));
+    if (version) return { kind, plural, apiVersion: `${group}/${version}` };
+    // What they forbid must not be overlooked.
+    if (offered.length > 0)
+      throw new Error(`served as ${offered.join(', ')}, not as ${versions.join(' or ')}`);
     return undefined;
   };
   return {
