@@ -110,6 +110,23 @@ function dnsText({ domain, addresses, upstreams, counters }: NonNullable<Status[
   return `${domain} at ${addresses.join(' ')}, asks ${others}; ${queries} queries`;
 }
 
+/** What keeps a peer from being reached as it should be. */
+const troubles = ({ name, state, isSilent, fallback, tunnels }: PeerStatus): string[][] => [
+  ...(state === 'dead' ? [[`peer ${name}`, 'is dead: neither replies nor traffic arrive']] : []),
+  ...(state === 'alive' && isSilent
+    ? [[`peer ${name}`, 'does not answer, though it sends: what is sent to it may not arrive']]
+    : []),
+  ...(fallback
+    ? [[`peer ${name}`, `reached by ${fallback.tunnel} since ${fallback.since}: ${fallback.reason}`]]
+    : []),
+  ...tunnels
+    .filter(({ preferred, path }) => preferred && path.narrowSince !== null)
+    .map(({ remote, path }) => [
+      `peer ${name}`,
+      `the path to ${remote} carries ${path.mtu ?? 'unknown'} bytes, less than its route says, since ${path.narrowSince}`,
+    ]),
+];
+
 const underlayText = ({ address, interface: device, because }: Status['underlay']['addresses'][number]) =>
   `${address}${device === null ? '' : ` on ${device}`} (${because})`;
 
@@ -132,9 +149,10 @@ function storeRows({ store }: Status): string[][] {
   ];
 }
 
-function faultRows({ fault, store, warnings, underlay, masquerade, dns }: Status): string[][] {
+function faultRows({ fault, store, warnings, peers, underlay, masquerade, dns }: Status): string[][] {
   return [
     ...(fault === null ? [] : [['snapshot', fault]]),
+    ...peers.flatMap(troubles),
     ...(underlay.fault === null ? [] : [['underlay', underlay.fault]]),
     ...masquerade.faults.map((text) => ['masquerade', text]),
     ...Object.entries(dns?.faults ?? {}).map(([address, fault]) => ['dns', address, fault]),

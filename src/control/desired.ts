@@ -58,7 +58,7 @@ export class DesiredState {
   readonly #endpoints = new Map<string, Endpoint>();
   /** A line for each address that a node has taken from a pod. */
   readonly #conflicts = new Map<string, string>();
-  readonly #known = new Known();
+  readonly #known: Known;
   #topology: Topology;
   #localPods: ReadonlyMap<string, Pod> = new Map();
   #desired: Desired;
@@ -68,7 +68,9 @@ export class DesiredState {
     cluster: Cluster,
     config: Config,
     services = new ServiceCompiler(config.node, config.dns?.service),
+    choices?: ReadonlyMap<string, string>,
   ) {
+    this.#known = new Known(choices);
     this.#config = config;
     this.#services = services;
     // No address is anybody's yet.

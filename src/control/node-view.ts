@@ -16,6 +16,9 @@ export class NodeView {
   readonly #cluster: ClusterState;
   /** What Services are at this node. */
   readonly services: ServiceCompiler;
+  /** Key of the tunnel to use instead of the first, by the peer's name. */
+  readonly #choices = new Map<string, string>();
+  #isChosen = false;
   /** Undefined: to be made anew from the whole cluster. */
   #state: DesiredState | undefined;
   #desired: Desired | undefined;
@@ -37,16 +40,25 @@ export class NodeView {
     return this.#fault;
   }
 
+  /** Has a peer reached through a tunnel of its, from the next `apply` on; undefined: through the first. */
+  choose(peer: string, key: string | undefined): void {
+    if (key === undefined) this.#choices.delete(peer);
+    else this.#choices.set(peer, key);
+    this.#isChosen = true;
+  }
+
   /** @returns what is no longer as it was; undefined: nothing, or everything, and then `desired.endpoints` is another */
   apply(changes: ObjectChanges, attached: Attached): DesiredDelta | undefined {
-    const changed = this.#cluster.apply(changes, attached);
+    const applied = this.#cluster.apply(changes, attached);
+    const changed = this.#isChosen ? { ...applied, nodes: true } : applied;
+    this.#isChosen = false;
     const { cluster } = this.#cluster;
     const own = cluster.nodes.find(({ name }) => name === this.#config.node);
     const services = this.services.apply(changes, own);
     if (this.#state && isEmpty(changed) && services.size === 0) return undefined;
     try {
       const delta = this.#state?.apply(cluster, changed, services);
-      this.#state ??= new DesiredState(cluster, this.#config, this.services);
+      this.#state ??= new DesiredState(cluster, this.#config, this.services, this.#choices);
       this.#desired = this.#state.desired;
       this.#fault = undefined;
       return delta;

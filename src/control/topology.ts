@@ -82,10 +82,19 @@ export interface Topology {
 /** Peers and tunnels of nodes that have not changed: so are these, and the same objects. */
 export class Known {
   peers = new WeakMap<ClusterNode, Peer>();
-  readonly tunnels = new WeakMap<Peer, readonly Tunnel[]>();
+  readonly tunnels = new WeakMap<
+    Peer,
+    { readonly choice: string | undefined; readonly list: readonly Tunnel[] }
+  >();
+  /** Key of the tunnel to use instead of the first, by the peer's name. */
+  readonly choices: ReadonlyMap<string, string>;
   statics: readonly Peer[] | undefined;
   /** What this node says of itself: the choice between it and each peer depends on it. */
   registration: Registration | undefined;
+
+  constructor(choices: ReadonlyMap<string, string> = new Map()) {
+    this.choices = choices;
+  }
 }
 
 /**
@@ -258,16 +267,19 @@ function peerOf(node: ClusterNode, config: Config, own: Registration | undefined
 }
 
 function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[]): readonly Tunnel[] {
-  const tunnels = known.tunnels.get(peer) ?? newTunnels(peer, config);
-  known.tunnels.set(peer, tunnels);
+  const choice = known.choices.get(peer.name);
+  const before = known.tunnels.get(peer);
+  const tunnels = before?.choice === choice ? before?.list : undefined;
+  const list = tunnels ?? newTunnels(peer, config, choice);
+  known.tunnels.set(peer, { choice, list });
   if (peer.encapsulations.length === 0)
     warnings.push(`Node ${peer.name}: takes no encapsulation that this node takes`);
-  else if (tunnels.length === 0)
+  else if (list.length === 0)
     warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
-  return tunnels;
+  return list;
 }
 
-function newTunnels(peer: Peer, { underlay }: Config): Tunnel[] {
+function newTunnels(peer: Peer, { underlay }: Config, choice: string | undefined): Tunnel[] {
   const families: (4 | 6)[] = underlay.family === 'ipv4' ? [4, 6] : [6, 4];
   const tunnels = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
     const local = underlay.addresses.find((address) => address.family === family);
@@ -282,7 +294,11 @@ function newTunnels(peer: Peer, { underlay }: Config): Tunnel[] {
       remote,
     }));
   });
-  return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === 0 }));
+  const chosen = Math.max(
+    0,
+    tunnels.findIndex(({ key }) => key === choice),
+  );
+  return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === chosen }));
 }
 
 function firstRoutes(routes: readonly Route[], warnings: string[]): Route[] {

@@ -224,6 +224,12 @@ export class Controller {
     void this.#attempt();
   }
 
+  /** Probes say by which of its tunnels a peer is to be reached; undefined: by the first. */
+  choose(peer: string, key: string | undefined): void {
+    this.#view.choose(peer, key);
+    void this.storeChanged(noChanges);
+  }
+
   /** Probes say whether the kernel splits superframes for this tunnel. */
   injected(key: string, isInjected: boolean): void {
     if (this.#injected.has(key) === isInjected) return;

@@ -9,7 +9,7 @@ import { VNET_TUNNEL_HEADER } from '../../asm/layout/memory.ts';
 import type { Config } from '../config/schema.ts';
 import type { Tunnel } from '../control/topology.ts';
 import { outerHeader } from '../dataplane/outer-header.ts';
-import { tunnelHeader } from '../dataplane/tunnel-header.ts';
+import { innerPayload } from '../dataplane/tunnel-header.ts';
 import type { Address } from '../net/address.ts';
 import { checksum } from '../net/checksum.ts';
 import type { Mac } from '../net/mac.ts';
@@ -18,7 +18,6 @@ const ETHERNET = 14;
 const IP = { 4: 20, 6: 40 } as const;
 const UDP = 8;
 const TCP = 20;
-const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
 
 // linux/virtio_net.h
 const NEEDS_CSUM = 1;
@@ -38,21 +37,11 @@ export function packetFrame(
   sourceMac: Mac,
   packet: Uint8Array,
 ): Uint8Array {
-  const family = (packet[0] ?? 0) >> 4 === 6 ? 6 : 4;
-  const isEthernet = tunnel.encapsulation === 'vxlan' || config.geneve.payload === 'ethernet';
-  const ethernet = Buffer.alloc(isEthernet ? ETHERNET : 0);
-  if (isEthernet) {
-    ethernet.set(tunnel.peer.routerMac, 0);
-    ethernet.set(sourceMac, 6);
-    ethernet.writeUInt16BE(ETHERTYPE[family], 12);
-  }
-  const header = Buffer.from(tunnelHeader(tunnel, config));
-  if (!isEthernet) header.writeUInt16BE(ETHERTYPE[family], 2);
   const outer = finishedOuter(
     outerHeader(tunnel, config),
     tunnel.family,
     sourcePort,
-    Buffer.concat([header, ethernet, packet]),
+    innerPayload(tunnel, config, sourceMac, packet),
   );
   return Buffer.concat([Buffer.alloc(VNET_TUNNEL_HEADER), outer]);
 }

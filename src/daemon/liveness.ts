@@ -20,6 +20,8 @@ export interface PeerLiveness {
   readonly lastSeenSeconds: number | null;
   /** Of the last reply; null: none yet. */
   readonly roundTripMs: number | null;
+  /** No ping has been answered for the timeout, whatever else arrives. */
+  readonly isSilent: boolean;
 }
 
 interface Record {
@@ -27,6 +29,8 @@ interface Record {
   readonly since: number;
   seen: number | undefined;
   roundTripMs: number | undefined;
+  /** When a ping was last answered, or first sent, ms. */
+  answered: number | undefined;
   received: bigint;
   /** Pings are on their way since then, without any answer. */
   probed: boolean;
@@ -70,13 +74,20 @@ export class Liveness {
 
   of(peer: string): PeerLiveness {
     const record = this.#records.get(peer);
-    if (!record) return { state: 'unknown', lastSeenSeconds: null, roundTripMs: null };
+    if (!record) return { state: 'unknown', lastSeenSeconds: null, roundTripMs: null, isSilent: false };
     const age = record.seen === undefined ? null : (performance.now() - record.seen) / 1000;
     return {
       state: record.state,
       lastSeenSeconds: age === null ? null : Math.round(age * 10) / 10,
       roundTripMs: record.roundTripMs === undefined ? null : Math.round(record.roundTripMs * 1000) / 1000,
+      isSilent: this.isSilent(peer),
     };
+  }
+
+  /** Whether pings have been sent for the timeout and none was answered. What arrives beside is no answer. */
+  isSilent(peer: string): boolean {
+    const answered = this.#records.get(peer)?.answered;
+    return answered !== undefined && performance.now() - answered > this.#settings.timeout * 1000;
   }
 
   #open(family: 4 | 6): void {
@@ -143,7 +154,10 @@ export class Liveness {
       if (now - at > this.#settings.timeout * 1000) record.sent.delete(old);
     void socket.send(echoRequestIp(source, target, { identifier, sequence }), target.text).then((error) => {
       if (error) this.#log.debug({ err: error, target: target.text }, 'a liveness probe was refused');
-      else record.probed = true;
+      else {
+        record.probed = true;
+        record.answered ??= now;
+      }
     });
   }
 
@@ -156,7 +170,7 @@ export class Liveness {
     if (name === undefined || !record || sent === undefined) return;
     const now = performance.now();
     record.sent.delete(echo.sequence);
-    record.seen = now;
+    record.seen = record.answered = now;
     record.roundTripMs = now - sent;
     this.#judge(name, record, now);
   }
@@ -166,6 +180,7 @@ const freshRecord = (since: number, received: bigint): Record => ({
   since,
   seen: undefined,
   roundTripMs: undefined,
+  answered: undefined,
   received,
   probed: false,
   sent: new Map(),

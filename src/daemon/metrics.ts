@@ -80,7 +80,13 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   const tunnelBytes = counter('tunnel_bytes', 'Bytes through a tunnel.', [...tunnelLabels, 'direction']);
   const tunnelDropped = counter('tunnel_dropped', 'Packets from a tunnel that were dropped.', tunnelLabels);
   const tunnelMtu = gauge('tunnel_mtu_bytes', 'Largest inner IP packet.', tunnelLabels);
+  const fallback = gauge(
+    'peer_fallback',
+    '1 while a peer is reached otherwise than by its preferred tunnel.',
+    ['peer'],
+  );
   for (const peer of status.peers) {
+    fallback.set({ peer: peer.name }, peer.fallback === null ? 0 : 1);
     if (peer.state !== 'unknown') up.set({ peer: peer.name }, peer.state === 'alive' ? 1 : 0);
     if (peer.roundTripMs !== null) roundTrip.set({ peer: peer.name }, peer.roundTripMs / 1000);
     for (const { encapsulation, family, received, sent, dropped, mtu } of peer.tunnels) {

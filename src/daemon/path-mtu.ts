@@ -17,6 +17,8 @@ export interface PathMtu {
   readonly state: 'probed' | 'unanswered' | 'not-probed';
   /** Largest packet that was answered; null where none was. */
   readonly mtu: number | null;
+  /** ISO 8601: since when it carries less than its route says; null: it does not. */
+  readonly narrowSince: string | null;
 }
 
 /** Sizes tried together. */
@@ -71,7 +73,7 @@ export class PathMtus {
   }
 
   of(remote: string): PathMtu {
-    return this.#results.get(remote) ?? { state: 'not-probed', mtu: null };
+    return this.#results.get(remote) ?? { state: 'not-probed', mtu: null, narrowSince: null };
   }
 
   #open(family: 4 | 6): void {
@@ -120,7 +122,13 @@ export class PathMtus {
     const before = this.#results.get(remote.text);
     this.#results.set(
       remote.text,
-      mtu === undefined ? { state: 'unanswered', mtu: null } : { state: 'probed', mtu },
+      mtu === undefined
+        ? { state: 'unanswered', mtu: null, narrowSince: before?.narrowSince ?? null }
+        : {
+            state: 'probed',
+            mtu,
+            narrowSince: mtu < route ? (before?.narrowSince ?? new Date().toISOString()) : null,
+          },
     );
     const pause =
       mtu === undefined ? Math.min(RETRY_MS, this.#settings.interval * 1000) : this.#settings.interval * 1000;

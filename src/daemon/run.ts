@@ -33,6 +33,7 @@ import { UnderlayWatch } from '../underlay/watch.ts';
 import { version } from '../version.ts';
 import { Api } from './api.ts';
 import { Controller } from './controller.ts';
+import { Fallback } from './fallback.ts';
 import { FlowLog } from './flow-log.ts';
 import { Health } from './health.ts';
 import { Injection } from './injection.ts';
@@ -233,6 +234,7 @@ async function startDaemon(
   const cni = new CniService({ config, store, controller, ports, ledger, log });
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
+  const fallback = new Fallback(config, controller, liveness, log);
   const isWanted = offloads.tunnelGso.used;
   const injection = new Injection({ addon, pool, config, controller, sockets, log, isWanted });
 
@@ -276,6 +278,7 @@ async function startDaemon(
       counters,
       liveness,
       pathMtus,
+      fallback,
       injection,
       masquerade,
       watch,
@@ -328,6 +331,8 @@ async function startDaemon(
   const sweeps = setInterval(() => void sweep().catch(portFault), SWEEP_MS);
   liveness.start();
   pathMtus.start();
+  // Its sockets would be in this namespace, which the underlay is not.
+  if (config.liveness.enabled && !inherited) fallback.start();
   await injection.start();
   await controller.waitFor(() => controller.live, 10_000);
   log.info(
@@ -382,6 +387,7 @@ async function startDaemon(
       controller.stop();
       liveness.stop();
       pathMtus.stop();
+      fallback.stop();
       injection.stop();
       outside.stop();
       await api.close();

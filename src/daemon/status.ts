@@ -27,6 +27,7 @@ import type { Decision } from '../policy/compiled.ts';
 import type { Store, StoreState } from '../store/store.ts';
 import type { UnderlayState, UnderlayWatch } from '../underlay/watch.ts';
 import type { Controller } from './controller.ts';
+import type { Fallback, PeerFallback } from './fallback.ts';
 import type { FlowLog } from './flow-log.ts';
 import type { Injection, InjectionState } from './injection.ts';
 import type { Liveness, PeerLiveness } from './liveness.ts';
@@ -71,6 +72,8 @@ export interface PeerStatus extends PeerLiveness {
   readonly version: string | null;
   /** Whether its daemon holds a lease in the store; null: the store has none. */
   readonly registered: boolean | null;
+  /** Reached otherwise than by its preferred tunnel; null: by that one, or by none. */
+  readonly fallback: PeerFallback | null;
   readonly tunnels: readonly TunnelStatus[];
 }
 
@@ -163,6 +166,7 @@ export interface StatusParts {
   };
   readonly liveness: Liveness;
   readonly pathMtus: PathMtus;
+  readonly fallback: Fallback;
   readonly injection: Injection;
   readonly masquerade: Masquerade;
   readonly watch: UnderlayWatch;
@@ -235,7 +239,15 @@ function storeStatus({ config, registrar, store: { source, state } }: StatusPart
   };
 }
 
-function peers({ controller, counters, liveness, pathMtus, injection, store }: StatusParts): PeerStatus[] {
+function peers({
+  controller,
+  counters,
+  liveness,
+  pathMtus,
+  fallback,
+  injection,
+  store,
+}: StatusParts): PeerStatus[] {
   const { live } = controller;
   if (!live) return [];
   const count = (number: number, field: number) => Number(counters.tunnels.read(number, field));
@@ -245,6 +257,7 @@ function peers({ controller, counters, liveness, pathMtus, injection, store }: S
     podCIDRs: peer.podCIDRs.map(({ text }) => text),
     version: peer.version ?? null,
     registered: peer.isStatic ? null : (store.leases?.has(peer.name) ?? null),
+    fallback: fallback.of(peer.name) ?? null,
     ...liveness.of(peer.name),
     tunnels: live.desired.tunnels
       .filter((tunnel) => tunnel.peer.name === peer.name)

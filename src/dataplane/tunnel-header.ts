@@ -7,6 +7,7 @@
  */
 import type { Config } from '../config/schema.ts';
 import type { Tunnel } from '../control/topology.ts';
+import type { Mac } from '../net/mac.ts';
 
 const ETHERNET_BRIDGING = 0x6558;
 
@@ -24,6 +25,32 @@ export function tunnelHeader(tunnel: Tunnel, settings: HeaderSettings): Uint8Arr
     case 'ipip':
       return outerIpHeader(tunnel, settings.underlay);
   }
+}
+
+const ETHERNET = 14;
+const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
+
+/**
+ * What a UDP datagram of a tunnel holds for an inner IP packet: tunnel header, Ethernet header where it has one, packet.
+ * @param tunnel not IPIP
+ */
+export function innerPayload(
+  tunnel: Tunnel,
+  settings: HeaderSettings,
+  sourceMac: Mac,
+  packet: Uint8Array,
+): Buffer {
+  const etherType = ETHERTYPE[(packet[0] ?? 0) >> 4 === 6 ? 6 : 4];
+  const header = Buffer.from(tunnelHeader(tunnel, settings));
+  if (tunnel.encapsulation === 'geneve' && settings.geneve.payload === 'ip') {
+    header.writeUInt16BE(etherType, 2);
+    return Buffer.concat([header, packet]);
+  }
+  const ethernet = Buffer.alloc(ETHERNET);
+  ethernet.set(tunnel.peer.routerMac, 0);
+  ethernet.set(sourceMac, 6);
+  ethernet.writeUInt16BE(etherType, 12);
+  return Buffer.concat([header, ethernet, packet]);
 }
 
 /** Bytes that a tunnel adds to an inner IP packet, outer IP header included: what its MTU is less than the path's. */

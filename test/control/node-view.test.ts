@@ -168,6 +168,36 @@ describe('a view that follows changes', () => {
     return view;
   };
 
+  it('leads to a peer and its pods by the tunnel that is chosen, and by the first again', () => {
+    const view = new NodeView(loadConfigText());
+    const objects = objectsFrom([
+      namespace('default'),
+      node(1),
+      node(2),
+      pod({ name: 'a', node: 'node-2', ips: ['10.244.2.3'] }),
+    ]);
+    view.apply(changesBetween(undefined, objects), nobody);
+    const none = changesBetween(objects, objects);
+    const ways = () => {
+      const { endpoints, tunnels } = view.desired as Desired;
+      const to = endpoints.get('10.244.2.3');
+      return [to && 'tunnel' in to && to.tunnel, tunnels.find(({ isPreferred }) => isPreferred)?.key];
+    };
+    const [first, other] = ['node-2/geneve/ipv4', 'node-2/geneve/ipv6'];
+    expect(ways()).toEqual([first, first]);
+    view.choose('node-2', other);
+    expect(view.apply(none, nobody)?.endpoints).toContain('10.244.2.3');
+    expect(ways()).toEqual([other, other]);
+    expect(view.apply(none, nobody)).toBeUndefined();
+    // One that the peer no longer has.
+    view.choose('node-2', 'node-2/vxlan/ipv4');
+    view.apply(none, nobody);
+    expect(ways()).toEqual([first, first]);
+    view.choose('node-2', undefined);
+    view.apply(none, nobody);
+    expect(ways()).toEqual([first, first]);
+  });
+
   it('stays the same object while nothing that matters changes', () => {
     const view = following(cluster);
     const before = view.desired;

@@ -1,0 +1,71 @@
+// A peer that cannot be reached by the preferred tunnel is reached by another one, and said by name.
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { daemonStatus } from '../../src/daemon/client.ts';
+import { ping } from '../../src/lab/traffic.ts';
+import { type Lab, labUp, restart } from '../support/lab.ts';
+import { command, describeWith, root, tun } from '../support/requires.ts';
+import { must, overweft } from '../support/run.ts';
+
+describeWith([root, tun, command('nft')], 'fallback', () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await labUp();
+    for (const node of lab.nodes)
+      await restart(node, (config) => ({ ...config, liveness: { interval: 1, timeout: 3 } }));
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  const node1 = () => lab.nodes[0] ?? expect.fail('no node');
+  const peer = async () => (await daemonStatus(node1().socket)).peers[0] ?? expect.fail('no peer');
+  const block = (family: 'ip' | 'ip6', address: string) =>
+    must('nft', ['-f', '-'], {
+      netns: 'ow-node1',
+      input: `table inet lab-${family} { chain out { type filter hook output priority 0;
+        ${family} daddr ${address} udp dport 6081 drop
+      }
+      }`,
+    });
+  const unblock = (family: 'ip' | 'ip6') =>
+    must('nft', ['delete', 'table', 'inet', `lab-${family}`], { netns: 'ow-node1' });
+  const reach = () => Promise.all(['10.244.2.3', 'fd00:244:2::3'].map((to) => ping('ow-pod1', to)));
+  const within = { timeout: 60_000, interval: 500 };
+
+  it('uses the tunnel of the other family, shows it, and comes back', { timeout: 180_000 }, async () => {
+    await expect.poll(reach, within).not.toContain(null);
+    expect((await peer()).fallback).toBeNull();
+    await block('ip', '192.0.2.2');
+    await expect
+      .poll(async () => (await peer()).fallback, within)
+      .toEqual({
+        tunnel: 'geneve/ipv6',
+        instead: 'geneve/ipv4',
+        reason: 'nothing that is sent by geneve/ipv4 arrives',
+        since: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
+      });
+    await expect.poll(reach, within).not.toContain(null);
+    await expect.poll(async () => (await peer()).state, within).toBe('alive');
+    const { stdout } = await overweft(['status', '--socket', node1().socket]);
+    expect(stdout).toMatch(
+      /peer node-2 +reached by geneve\/ipv6 since .*: nothing that is sent by geneve\/ipv4 arrives/,
+    );
+
+    await unblock('ip');
+    await expect.poll(async () => (await peer()).fallback, within).toBeNull();
+    expect((await peer()).tunnels.find(({ preferred }) => preferred)?.family).toBe(4);
+    await expect.poll(reach, within).not.toContain(null);
+  });
+
+  it('changes nothing where no tunnel bears', { timeout: 180_000 }, async () => {
+    await block('ip', '192.0.2.2');
+    await block('ip6', '2001:db8::2');
+    await expect
+      .poll(async () => (await overweft(['status', '--socket', node1().socket])).stdout, within)
+      .toMatch(/peer node-2 +(?:is dead|does not answer)/);
+    const { fallback, tunnels } = await peer();
+    expect(fallback).toBeNull();
+    expect(tunnels.find(({ preferred }) => preferred)?.family).toBe(4);
+    await unblock('ip');
+    await unblock('ip6');
+    await expect.poll(reach, within).not.toContain(null);
+  });
+});
