@@ -72,12 +72,19 @@ export class PortFile {
     }
   }
 
-  /** Replaces the file: a reader sees the old list or the new one. */
+  /**
+   * Replaces the file: a reader sees the old list or the new one.
+   * @throws Error that names the file, where it cannot be written
+   */
   write(ports: readonly RememberedPort[]): void {
     const list = ports.map(({ namespace, pod, netns, interface: name, mac, bandwidth }) => {
       return { namespace, pod, netns, interface: name, mac: formatMac(mac), bandwidth };
     });
-    writeFileSync(`${this.#path}.new`, `${JSON.stringify(list, null, 2)}\n`, { mode: 0o600 });
-    renameSync(`${this.#path}.new`, this.#path);
+    try {
+      writeFileSync(`${this.#path}.new`, `${JSON.stringify(list, null, 2)}\n`, { mode: 0o600 });
+      renameSync(`${this.#path}.new`, this.#path);
+    } catch (error) {
+      throw new Error(`${this.#path}: cannot be written: ${(error as Error).message}`);
+    }
   }
 }

@@ -78,6 +78,8 @@ export class Ports {
   readonly #turns = new Turns();
   readonly #nodeOffloads = new Map<string, TapOffloads>();
   #configured = new Map<string, string>();
+  /** The file does not say what is attached now. */
+  #isStale = false;
 
   constructor(parts: PortsParts) {
     this.#parts = parts;
@@ -131,7 +133,7 @@ export class Ports {
         this.#parts.log.warn({ err: error, pod: keyOf(port) }, 'port forgotten: it cannot be attached again');
       }
     }
-    this.#remember();
+    this.#noteDown();
   }
 
   /** Hands descriptors that were opened to the workers; to be called when tables know their slots. */
@@ -176,6 +178,7 @@ export class Ports {
    * ever end it: the file that named the namespace is gone, or names another one.
    */
   async sweep(controller: Controller): Promise<void> {
+    if (this.#isStale) this.#noteDown();
     for (const port of this.list) {
       if (namespaceId(port.netns) === port.namespaceId) continue;
       this.#parts.log.warn({ pod: keyOf(port), netns: port.netns }, 'the network namespace of a pod is gone');
@@ -216,11 +219,12 @@ export class Ports {
       await this.handOver();
       if (!controller.live) throw new Error('the tables are not live');
       await this.#configure(port, pod, controller.live.interfaceMtu);
+      // A pod that the next daemon would not know is none.
+      this.#remember();
     } catch (error) {
       if (!there) await this.#detach(key, controller).catch(() => {});
       throw error;
     }
-    this.#remember();
     this.#parts.log.info({ pod: key, slot: port.slot, mac: formatMac(port.mac) }, 'port attached');
     return port;
   }
@@ -231,7 +235,7 @@ export class Ports {
     const { addon, pool, log } = this.#parts;
     this.#ports.delete(key);
     this.#configured.delete(key);
-    this.#remember();
+    this.#noteDown();
     // First out of the tables, so that no packet meets a slot without a TAP.
     await controller.publish().catch(() => {});
     const unadopted = this.#unadopted.get(port.slot);
@@ -315,6 +319,17 @@ export class Ports {
 
   #remember(): void {
     this.#parts.file.write(this.list);
+    this.#isStale = false;
+  }
+
+  /** What is gone is gone, whether or not it can be written: a port too many in the file is found gone at the next start. */
+  #noteDown(): void {
+    try {
+      this.#remember();
+    } catch (error) {
+      if (!this.#isStale) this.#parts.log.error({ err: error }, 'the attached ports cannot be written down');
+      this.#isStale = true;
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 // One real daemon in a network namespace of its own: API, status, metrics, faults, start and stop.
-import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, statSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
@@ -184,6 +184,44 @@ describeWith([root, tun], 'daemon', () => {
       } finally {
         await late[Symbol.asyncDispose]();
       }
+    });
+
+    it('attaches no pod that it cannot remember, and detaches all the same', async () => {
+      await using first = await netns('owctl-first');
+      await using second = await netns('owctl-second');
+      manifest('second.yaml', {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: 'second' },
+        spec: { nodeName: 'node-1' },
+        status: { podIPs: [{ ip: '10.244.1.10' }] },
+      });
+      const attach = (pod: string, ns: Netns) =>
+        call(socket, 'PUT', `/v1/ports/default/${pod}`, JSON.stringify({ netns: `/run/netns/${ns.name}` }));
+      const hasEth0 = async (ns: Netns) =>
+        (await run('ip', ['link', 'show', 'eth0'], { netns: ns.name })).status === 0;
+      const pods = async () =>
+        (await status()).ports.flatMap(({ kind, name }) => (kind === 'pod' ? [name] : []));
+      const remembered = () => readFileSync(`${dirname(socket)}/ports.json`, 'utf8');
+      expect((await attach('late', first)).status).toBe(200);
+      // Where the new list is to be written there is something else.
+      const inTheWay = `${dirname(socket)}/ports.json.new`;
+      mkdirSync(inTheWay);
+      try {
+        const refused = await attach('second', second);
+        expect(refused.status).toBe(500);
+        expect(JSON.parse(refused.text).error).toContain('/ports.json: cannot be written: ');
+        expect([await hasEth0(second), await pods()]).toEqual([false, ['default/pod-1', 'default/late']]);
+        const gone = await call(socket, 'DELETE', '/v1/ports/default/late');
+        expect(JSON.parse(gone.text)).toEqual({ detached: true });
+        expect([await hasEth0(first), await pods()]).toEqual([false, ['default/pod-1']]);
+        expect(remembered()).toContain('late');
+      } finally {
+        rmdirSync(inTheWay);
+      }
+      await soon(async () => expect(remembered()).not.toContain('late'));
+      expect((await attach('second', second)).status).toBe(200);
+      expect((await call(socket, 'DELETE', '/v1/ports/default/second')).status).toBe(200);
     });
 
     it('forgets a pod whose interface is deleted under it', async () => {
