@@ -24,7 +24,11 @@ export function connectivityCommand(): Command {
     .action(async ({ socket, from, to, all, json }: Flags) => {
       const answers = await Promise.all(socket.map((path) => ask(path, { from, to })));
       const pairs = answers.flatMap((answer) => answer.pairs);
-      if (pairs.length === 0) throw new Error('there is nobody to probe: --from and --to name no pair');
+      const known = new Set(pairs.flatMap((pair) => [pair.from, pair.to]));
+      const unknown = [...(from ?? []), ...(to ?? [])].filter((name) => !known.has(name));
+      if (unknown.length > 0)
+        throw new Error(`in no pair that can be probed from here: ${unknown.join(', ')}`);
+      if (pairs.length === 0) throw new Error('there is nobody to probe: no other node, and no pod');
       const text = json
         ? pairs.map((pair) => `${JSON.stringify(pair)}\n`)
         : connectivityText(answers, all === true);

@@ -123,7 +123,7 @@ async function whyTunnelFails(tunnel: Tunnel, { carrier }: ProbeParts, { family 
       underlay.said === null ? 'does not answer, either' : `is not reached, either (${underlay.said})`;
     return `the node's underlay address ${remote.text} ${said}`;
   }
-  return `the node's underlay address ${remote.text} answers, but no IPv${family} comes back through the tunnel: must ${carrier(tunnel)} pass a firewall, or does its daemon not run?`;
+  return `the node's underlay address ${remote.text} answers, but no IPv${family} comes back through the tunnel: its daemon does not run, or a firewall stops ${carrier(tunnel)}`;
 }
 
 /** In order, a few at a time. */

@@ -119,7 +119,7 @@ export async function metricsOf(status: Status): Promise<{ contentType: string; 
   for (const [name, choice] of Object.entries(status.offloads))
     offload.set({ offload: name }, choice.used ? 1 : 0);
 
-  if (status.dns) dnsMetrics(status.dns.counters, gauge);
+  if (status.dns) dnsMetrics(status.dns.counters, { gauge, counter });
 
   return { contentType: registry.contentType, text: await registry.metrics() };
 }

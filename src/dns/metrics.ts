@@ -1,22 +1,27 @@
 // The resolver's counters as Prometheus metrics.
-import type { Gauge } from 'prom-client';
+import type { Counter, Gauge } from 'prom-client';
 import { BUCKETS, type DnsCounters } from './statistics.ts';
 
-type MakeGauge = (name: string, help: string, labelNames?: string[]) => Gauge;
+/** Each takes the name without prefix and, of a counter, without suffix. */
+interface Makers {
+  readonly gauge: (name: string, help: string, labelNames?: string[]) => Gauge;
+  readonly counter: (name: string, help: string, labelNames?: string[]) => Counter;
+}
 
-export function dnsMetrics(counters: DnsCounters, gauge: MakeGauge): void {
+export function dnsMetrics(counters: DnsCounters, { gauge, counter }: Makers): void {
   const { cache, forwarded, streams } = counters;
-  const queries = gauge(
-    'dns_queries_total',
-    'Queries answered; zone is cluster, or other: asked of upstreams.',
-    ['zone', 'type', 'rcode', 'transport'],
-  );
+  const queries = counter('dns_queries', 'Queries answered; zone is cluster, or other: asked of upstreams.', [
+    'zone',
+    'type',
+    'rcode',
+    'transport',
+  ]);
   for (const [labels, count] of Object.entries(counters.queries)) {
     const [zone = '', type = '', rcode = '', transport = ''] = labels.split(' ');
-    queries.set({ zone, type, rcode, transport }, count);
+    queries.inc({ zone, type, rcode, transport }, count);
   }
-  gauge('dns_cache_hits_total', 'Answers of upstreams that were at hand.').set(cache.hits);
-  gauge('dns_cache_misses_total', 'Answers of upstreams that were not.').set(cache.misses);
+  counter('dns_cache_hits', 'Answers of upstreams that were at hand.').inc(cache.hits);
+  counter('dns_cache_misses', 'Answers of upstreams that were not.').inc(cache.misses);
   gauge('dns_cache_entries', 'Answers of upstreams at hand now.').set(cache.entries);
 
   const took = gauge('dns_forward_seconds_bucket', 'Questions to upstreams by the time until the answer.', [
@@ -27,21 +32,19 @@ export function dnsMetrics(counters: DnsCounters, gauge: MakeGauge): void {
   took.set({ le: '+Inf' }, asked);
   gauge('dns_forward_seconds_sum', 'Seconds that questions to upstreams took.').set(forwarded.seconds);
   gauge('dns_forward_seconds_count', 'Questions to upstreams.').set(asked);
-  gauge('dns_forward_failed_total', 'Questions that no upstream has answered.').set(forwarded.failed);
-  gauge('dns_forward_refused_total', 'Questions that were not asked, because too many waited.').set(
+  counter('dns_forward_failed', 'Questions that no upstream has answered.').inc(forwarded.failed);
+  counter('dns_forward_refused', 'Questions that were not asked, because too many waited.').inc(
     forwarded.overflowed,
   );
-  const failures = gauge(
-    'dns_upstream_failures_total',
-    'Questions that an upstream has not answered in time.',
-    ['upstream'],
-  );
-  for (const [upstream, count] of Object.entries(forwarded.failures)) failures.set({ upstream }, count);
+  const failures = counter('dns_upstream_failures', 'Questions that an upstream has not answered in time.', [
+    'upstream',
+  ]);
+  for (const [upstream, count] of Object.entries(forwarded.failures)) failures.inc({ upstream }, count);
 
-  gauge('dns_ignored_total', 'Messages that are no queries.').set(counters.ignored);
-  gauge('dns_errors_total', 'Queries that could not be answered for a fault of the resolver.').set(
+  counter('dns_ignored', 'Messages that are no queries.').inc(counters.ignored);
+  counter('dns_errors', 'Queries that could not be answered for a fault of the resolver.').inc(
     counters.errors,
   );
   gauge('dns_connections', 'TCP connections open now.').set(streams.open);
-  gauge('dns_connections_refused_total', 'TCP connections beyond the limits.').set(streams.refused);
+  counter('dns_connections_refused', 'TCP connections beyond the limits.').inc(streams.refused);
 }

@@ -72,11 +72,14 @@ async function leftovers({ runDirectory }: Config): Promise<Finding[]> {
   const labs = existsSync('/run/netns')
     ? readdirSync('/run/netns').filter((name) => /^ow-(node|pod)\d+$/.test(name))
     : [];
-  if (labs.length > 0 || existsSync('/run/overweft-lab')) found.push(['a lab', 'overweft lab down']);
-  if (found.length === 0) return [ok('leftovers', 'there are none')];
-  return found.map(([what, removal]) =>
+  const findings = found.map(([what, removal]) =>
     finding('note', 'leftovers', `${what}: the next daemon takes it up`, `to be rid of it: ${removal}`),
   );
+  if (labs.length > 0 || existsSync('/run/overweft-lab'))
+    findings.push(
+      finding('note', 'leftovers', 'a lab is up, or was left behind', 'to be rid of it: overweft lab down'),
+    );
+  return findings.length === 0 ? [ok('leftovers', 'there are none')] : findings;
 }
 
 async function tables(): Promise<{ family: string; name: string }[]> {

@@ -36,7 +36,7 @@ describeWith([root, tun], 'the dashboard', () => {
     ];
     node = await overweftNode(
       'owdash-node',
-      { underlay: { addresses: ['192.0.2.1'] }, liveness: { interval: 1, timeout: 1 }, peers },
+      { underlay: { addresses: ['192.0.2.1'] }, liveness: { interval: 1, timeout: 1 }, peers, dns: {} },
       ['10.244.1.0/24'],
       [{ name: 'pod-1', netns: 'owdash-pod', ips: ['10.244.1.2'] }],
     );

@@ -139,7 +139,7 @@ describeWith([root, tun, command('nft'), command('ping')], 'connectivity', () =>
   it('says what it cannot do', async () => {
     const nobody = await overweft(['connectivity', '--to', 'nobody', '--socket', lab.nodes[0]?.socket ?? '']);
     expect(nobody).toMatchObject({ status: 1, stdout: '' });
-    expect(nobody.stderr).toContain('nobody to probe');
+    expect(nobody.stderr).toContain('in no pair that can be probed from here: nobody');
     const absent = await overweft(['connectivity', '--socket', '/nowhere']);
     expect(absent.stderr).toContain('/nowhere: no daemon listens there');
   });
