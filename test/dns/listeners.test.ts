@@ -22,7 +22,8 @@ afterEach(async () => {
     else one.destroy();
 });
 
-async function streams(idleMs?: number): Promise<Listener> {
+/** @param idleMs long, for a machine that may stop for a while */
+async function streams(idleMs = 60_000): Promise<Listener> {
   const listener = await listenTcp(address('127.0.0.1'), 0, server.resolver, server.statistics, idleMs);
   open.push(listener);
   return listener;

@@ -82,7 +82,11 @@ describeWith([root, tun], 'CNI', () => {
           { dst: '0.0.0.0/0', gw: '169.254.1.1' },
           { dst: '::/0', gw: 'fe80::1' },
         ],
-        dns: {},
+        dns: {
+          nameservers: ['169.254.20.10', 'fd00:169:254:20::10'],
+          search: ['default.svc.cluster.local', 'svc.cluster.local', 'cluster.local'],
+          options: ['ndots:5'],
+        },
       });
       const [link] = JSON.parse(await exec('ip', '-json', 'address', 'show', 'dev', 'eth0'));
       expect(link).toMatchObject({ address: json.interfaces[0].mac, mtu: 1450 });

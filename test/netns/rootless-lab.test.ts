@@ -2,10 +2,10 @@
 import { expect, it } from 'vitest';
 import type { LabDescription } from '../../src/lab/state.ts';
 import { type Machine, machine, type User } from '../support/ordinary-user.ts';
-import { describeWith, root, tun } from '../support/requires.ts';
+import { command, describeWith, root, tun } from '../support/requires.ts';
 
 /** Root is needed only to become somebody else. */
-describeWith([root, tun], 'lab of an ordinary user', () => {
+describeWith([root, tun, command('dig')], 'lab of an ordinary user', () => {
   it('comes up, is entered, and goes without a trace', async () => {
     await using host = await machine();
     const user = await host.user(65_534);
@@ -24,6 +24,9 @@ describeWith([root, tun], 'lab of an ordinary user', () => {
       const { status, stdout } = await user.overweft(['enter', ...ping]);
       expect(status, stdout).toBe(0);
     }
+    const dig = ['ip', 'netns', 'exec', 'ow-pod1', 'dig', '+short', '@169.254.20.10'];
+    const version = await user.overweft(['enter', ...dig, 'dns-version.cluster.local', 'TXT']);
+    expect(version.stdout).toBe('"1.1.0"\n');
     const socket = '/run/user/65534/overweft/lab/node-1/run/overweft.sock';
     const outside = await user.overweft(['status', '--json', '--socket', socket]);
     expect(JSON.parse(outside.stdout).node).toBe('node-1');

@@ -9,7 +9,7 @@ await nameServer(
   (query, transport) => {
     const { name = '', type } = query.questions[0] ?? {};
     if (type !== 1) return answerTo(query, {});
-    if (name !== large) return answerTo(query, { answers: [a(name, '198.51.100.7')] });
+    if (name !== large) return answerTo(query, { answers: [a(name, '198.51.100.7', 3600)] });
     if (transport === 'udp') return answerTo(query, { header: { tc: 1 } });
     return answerTo(query, { answers: Array.from({ length: 150 }, (_, i) => a(name, `198.51.100.${i}`)) });
   },
