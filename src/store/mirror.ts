@@ -32,7 +32,10 @@ export interface Item {
 
 interface Known {
   readonly version: string;
+  /** What counts: the object, or what stands for it. */
   readonly object: AnyObject | undefined;
+  /** The last version that could be read. */
+  readonly good: AnyObject | undefined;
   readonly faults: readonly StoreFault[];
 }
 
@@ -204,7 +207,7 @@ export class Part {
   /** The same as before where the source has the same. */
   #read(item: Item): Known {
     const before = this.#known.get(item.source);
-    return before?.version === item.version ? before : readItem(item, before?.object);
+    return before?.version === item.version ? before : readItem(item, before?.good);
   }
 
   #apply(source: string, known: Known | undefined): void {
@@ -223,7 +226,7 @@ const none: readonly StoreFault[] = [];
 function readItem(item: Item, lastGood: AnyObject | undefined): Known {
   const { source, version, raw, identity } = item;
   const [good, issues] = readGood(item);
-  if (good) return { version, object: good, faults: none };
+  if (good) return { version, object: good, good, faults: none };
   const object = lastGood ?? closedPolicy(raw, identity);
   const consequence = lastGood
     ? 'its last good version stays'
@@ -236,7 +239,7 @@ function readItem(item: Item, lastGood: AnyObject | undefined): Known {
     field: path,
     message: `${message}; ${consequence}`,
   }));
-  return { version, object, faults };
+  return { version, object, good: lastGood, faults };
 }
 
 function readGood({ raw, identity, fault }: Item): [AnyObject | undefined, readonly Issue[]] {

@@ -166,8 +166,13 @@ describeWith([command('go')], 'etcd store', () => {
       policyTypes: ['Ingress', 'Egress'],
     });
     expect(byName.broken).toEqual({ podSelector: {}, policyTypes: ['Ingress', 'Egress'] });
+    const other = { podSelector: { matchLabels: { app: 'db' } }, policyTypes: ['Ingress'], ingres: [] };
+    await put('networkpolicies/default/broken', policy('broken', other));
+    await soon(
+      () => store.state.objects?.policies.find((one) => one.metadata.name === 'broken')?.spec,
+    ).toEqual({ podSelector: other.podSelector, policyTypes: ['Ingress'] });
     expect(faults().sort()).toEqual([
-      `${prefix}/networkpolicies/default/broken: NetworkPolicy default: must be an object as JSON; all that it may be meant for is denied`,
+      `${prefix}/networkpolicies/default/broken: NetworkPolicy default/broken: spec.ingres: is not a known field; all that it may be meant for is denied`,
       `${prefix}/networkpolicies/default/closed: NetworkPolicy default/closed: spec.ingres: is not a known field; all that it may be meant for is denied`,
     ]);
   });
