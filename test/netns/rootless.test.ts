@@ -89,6 +89,27 @@ describeWith([root, tun], 'nodes without root', () => {
     expect(sent.stdout, sent.stderr).toBe(`${bytes} same`);
   });
 
+  it('serve the CNI plugin of a runtime in their namespaces', async () => {
+    const [first] = hosts;
+    const cni = (command: string) => [
+      ...['enter', '--node', 'env', `CNI_COMMAND=${command}`, 'CNI_CONTAINERID=c1', 'CNI_IFNAME=eth0'],
+      ...['CNI_NETNS=/run/netns/by-cni', 'CNI_PATH=/nowhere'],
+      ...[
+        'CNI_ARGS=K8S_POD_NAMESPACE=default;K8S_POD_NAME=by-cni',
+        `${first.user.checkout}/build/overweft-cni`,
+      ],
+    ];
+    const input = JSON.stringify({ cniVersion: '1.1.0', name: 'pods', type: 'overweft-cni' });
+    expect((await first.user.overweft(['enter', '--node', 'ip', 'netns', 'add', 'by-cni'])).status).toBe(0);
+    const added = await first.user.overweft(cni('ADD'), { input });
+    expect(added.status, added.stdout).toBe(0);
+    expect(JSON.parse(added.stdout).ips).toHaveLength(2);
+    const ping = ['ip', 'netns', 'exec', 'by-cni', 'ping', '-c', '1', '-W', '10', 'fd00:244:2::2'];
+    const { status, stdout } = await first.user.overweft(['enter', '--node', ...ping]);
+    expect(status, stdout).toBe(0);
+    expect((await first.user.overweft(cni('DEL'), { input })).status).toBe(0);
+  });
+
   it("knows the MTU of the host's route", async () => {
     const { peers, ports, offloads } = await daemonStatus(hosts[0].socket);
     expect(offloads.tunnelGso).toEqual({
@@ -152,6 +173,7 @@ const config = (i: number) => ({
   store: { type: 'file', directory: '/run/manifests' },
   encapsulation: 'vxlan',
   underlay: { addresses: [`192.0.2.${i}`, `2001:db8::${i}`] },
+  cni: { unknownPods: 'admit' },
 });
 
 async function host(room: Machine, i: number): Promise<Host> {

@@ -23,7 +23,8 @@ export interface User {
   readonly uid: number;
   /** Directory of his own. */
   readonly home: string;
-  /** Path of Node as he finds it. */
+  /** The checkout and its Node, as he finds them. */
+  readonly checkout: string;
   readonly node: string;
   /** XDG_RUNTIME_DIR. */
   readonly runtime: string;
@@ -91,6 +92,7 @@ export async function machine(): Promise<Machine> {
       return {
         uid,
         home,
+        checkout: `${directory}/checkout`,
         node,
         runtime,
         overweft: (args, options) => run('nsenter', words(args), options),
