@@ -134,6 +134,8 @@ export enum Verdict {
   ServiceNoEndpoint,
   /** The traffic policy is Local, and only other nodes have endpoints. */
   ServiceNoLocalEndpoint,
+  /** The client is in none of the loadBalancerSourceRanges. */
+  ServiceSourceRange,
   /** A cluster IP, but not a port of its Service; the client is told. */
   ServiceNoSuchPort,
   /** No source port is left that the node could put in place of the client's. */

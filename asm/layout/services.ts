@@ -45,8 +45,8 @@ export const FRONTEND_ADDRESS_ONLY: u32 = 15;
 
 // ---- pool: endpoints of one port under one traffic policy -----------------------------------
 //
-//      0       4       8          12      16         20      24         28     32    48    64
-//      ├ slots ┼ count ┼ backends ┼ count ┼ affinity ┼ empty ┼ key port ┼ used ┼ key ┼ zero ┤
+//      0       4       8          12      16         20      24         28     32    48       52      56     60     64
+//      ├ slots ┼ count ┼ backends ┼ count ┼ affinity ┼ empty ┼ key port ┼ used ┼ key ┼ ranges ┼ count ┼ node ┼ zero ┤
 //
 export const POOL_SIZE: u32 = 64;
 /** u32: absolute offset of the slots, u16 each: index of a backend. */
@@ -67,6 +67,21 @@ export const POOL_KEY_PORT: u32 = 24;
 export const POOL_USED_COUNT: u32 = 28;
 /** 16 bytes: its cluster IP. */
 export const POOL_KEY: u32 = 32;
+/** u32: absolute offset of the ranges that a load balancer's clients must be in; 0: everybody may be one. */
+export const POOL_RANGES: u32 = 48;
+/** u32. */
+export const POOL_RANGES_COUNT: u32 = 52;
+/** u32: 1: what this node itself sends is in range, whatever its source. */
+export const POOL_RANGES_HAVE_NODE: u32 = 56;
+
+// ---- range: block of addresses ---------------------------------------------------------------
+//
+//      0         16     32
+//      ├ address ┼ mask ┤
+//
+export const RANGE_SIZE: u32 = 32;
+export const RANGE_ADDRESS: u32 = 0;
+export const RANGE_MASK: u32 = 16;
 
 // ---- backend -----------------------------------------------------------------------------------
 //

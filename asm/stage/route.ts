@@ -1,6 +1,6 @@
 /** Route: where a packet goes. Endpoints first, then the longest prefix. */
 import { NO_TUNNEL } from '../layout/burst';
-import { PACKET_IS_FOR_SERVICE } from '../layout/packet';
+import { PACKET_IS_FOR_SERVICE, PACKET_IS_TRANSLATED } from '../layout/packet';
 import {
   ENDPOINT_PORT,
   ENDPOINT_TUNNEL,
@@ -48,20 +48,21 @@ function throughTunnel(packet: Packet, tunnel: u32): void {
 }
 
 /**
- * Only pods of this node leave the cluster here, and what the node sends to a Service; anything else that came from its
- * kernel must not go back to it.
+ * Only pods of this node leave the cluster here, what goes to a Service, and endpoints elsewhere that answer a client who
+ * came by this node.
  */
 function outside(packet: Packet): void {
   const port = load<u32>(area, TABLES_NODE_PORT);
+  const isOurs =
+    packet.tunnel() === NO_TUNNEL
+      ? isFromPod(packet) || packet.has(PACKET_IS_FOR_SERVICE)
+      : packet.has(PACKET_IS_TRANSLATED);
+  if (isOurs && port !== NO_PORT) packet.setRoute(ROUTE_OUTSIDE, port);
+  else packet.setVerdict(Verdict.NoRoute);
+}
+
+/** Anything else that came from the node's kernel must not go back to it. */
+function isFromPod(packet: Packet): bool {
   const from = portRow(area, packet.slot());
-  if (
-    packet.tunnel() !== NO_TUNNEL ||
-    port === NO_PORT ||
-    from === 0 ||
-    (<u32>load<u8>(from, PORT_KIND) !== PORT_POD && !packet.has(PACKET_IS_FOR_SERVICE))
-  ) {
-    packet.setVerdict(Verdict.NoRoute);
-  } else {
-    packet.setRoute(ROUTE_OUTSIDE, port);
-  }
+  return from !== 0 && <u32>load<u8>(from, PORT_KIND) === PORT_POD;
 }

@@ -29,6 +29,9 @@ import {
   BACKEND_PORT,
   FIRST_SOURCE_PORT,
   FRONTEND_INSIDE,
+  FRONTEND_KIND,
+  FRONTEND_LOAD_BALANCER,
+  FRONTEND_OUTSIDE,
   FRONTEND_SERVICE,
   POOL_AFFINITY,
   POOL_EMPTY,
@@ -40,6 +43,8 @@ import {
   ENDPOINT_IS_NODE,
   ENDPOINT_PORT,
   NO_PORT,
+  PORT_FORWARD,
+  PORT_KIND,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
   TABLES_NODE4,
@@ -50,8 +55,8 @@ import {
 import { Packet } from '../packet';
 import { flowFind, flowRemove, isExpired, isFlowOf, isFront, translationOf, twinOf } from '../table/flow';
 import { receivedOf } from '../table/received';
-import { backendAt, backendFind, backendFor, frontendFind, NO_BACKEND } from '../table/service';
-import { endpointFind } from '../table/snapshot';
+import { backendAt, backendFind, backendFor, frontendFind, isInRange, NO_BACKEND } from '../table/service';
+import { endpointFind, portRow } from '../table/snapshot';
 import { Verdict } from '../verdict';
 import { copyAddress, isSameAddress, isUnspecified } from '../wire/address';
 import { PROTOCOL_UDP } from '../wire/protocol';
@@ -169,18 +174,30 @@ function noFrontend(packet: Packet, flow: usize): void {
   );
 }
 
-function poolOf(_packet: Packet, frontend: usize): usize {
-  return <usize>load<u32>(frontend, FRONTEND_INSIDE);
+function poolOf(packet: Packet, frontend: usize): usize {
+  return <usize>load<u32>(frontend + (isFromOutside(packet) ? FRONTEND_OUTSIDE : FRONTEND_INSIDE));
+}
+
+/** Whether the client is neither a pod nor this node: what arrives for a Service from outside comes by ow-forward. */
+function isFromOutside(packet: Packet): bool {
+  return <u32>load<u8>(portRow(area, packet.slot()), PORT_KIND) === PORT_FORWARD;
 }
 
 /** Chooses the backend of a packet without a flow. `front` is what its ends led to; 0. */
 function open(packet: Packet, frontend: usize, front: usize): void {
   const pool = poolOf(packet, frontend);
+  const client = packet.source();
+  if (
+    <u32>load<u8>(frontend, FRONTEND_KIND) === FRONTEND_LOAD_BALANCER &&
+    !isInRange(pool, client, packet.has(PACKET_FROM_NODE))
+  ) {
+    packet.setVerdict(Verdict.ServiceSourceRange);
+    return;
+  }
   if (load<u32>(pool, POOL_SLOTS_COUNT) === 0) {
     packet.setVerdict(load<u32>(pool, POOL_EMPTY));
     return;
   }
-  const client = packet.source();
   const place =
     load<u32>(pool, POOL_AFFINITY) === 0
       ? backendFor(pool, client, packet.sport())
@@ -208,17 +225,21 @@ function open(packet: Packet, frontend: usize, front: usize): void {
 /**
  * Address of this node that must stand in place of the client's, or the backend's answer would not come by here; 0: none.
  *
- *     pod → itself                      this node in the pod network
- *     node → another node's address     the same: to its underlay address that node answers past the tunnel
- *     node → its own address, or world  SELF: to its own address a kernel answers by itself
+ *     pod → itself                               this node in the pod network
+ *     node → another node's address              the same: to its underlay address that node answers past the tunnel
+ *     outside → another node's pod or address    the same
+ *     node, outside → this node's address, or world   SELF: to its own address a kernel answers by itself
  */
 function sourceFor(packet: Packet, backend: usize): usize {
   const version = packet.version();
-  const isSame = isSameAddress(packet.source(), backend);
-  if (!packet.has(PACKET_FROM_NODE)) return isSame ? ownAddress(version) : 0;
+  const isOutside = isFromOutside(packet);
+  if (!isOutside && !packet.has(PACKET_FROM_NODE))
+    return isSameAddress(packet.source(), backend) ? ownAddress(version) : 0;
   const to = endpointFind(area, backend);
-  if (to !== 0 && !(<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE)) return 0;
-  if (to === 0 || <u32>load<u16>(to, ENDPOINT_PORT) !== NO_PORT) {
+  const isHere = to !== 0 && <u32>load<u16>(to, ENDPOINT_PORT) !== NO_PORT;
+  if (to !== 0 && !(<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE))
+    return isOutside && !isHere ? ownAddress(version) : 0;
+  if (to === 0 || isHere) {
     const self = area + (version === 4 ? TABLES_SELF4 : TABLES_SELF6);
     return isUnspecified(self) ? 0 : self;
   }

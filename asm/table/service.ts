@@ -15,8 +15,14 @@ import {
   FRONTEND_SIZE,
   POOL_BACKENDS,
   POOL_BACKENDS_COUNT,
+  POOL_RANGES,
+  POOL_RANGES_COUNT,
+  POOL_RANGES_HAVE_NODE,
   POOL_SLOTS,
   POOL_SLOTS_COUNT,
+  RANGE_ADDRESS,
+  RANGE_MASK,
+  RANGE_SIZE,
 } from '../layout/services';
 import { HASH_BASE, HASH_COUNT, HASH_MASK, TABLES_FRONTENDS } from '../layout/tables';
 import { isSameAddress } from '../wire/address';
@@ -167,6 +173,21 @@ export function backendFor(pool: usize, client: usize, clientPort: u32): u32 {
 
 export function backendAt(pool: usize, place: u32): usize {
   return <usize>load<u32>(pool, POOL_BACKENDS) + place * BACKEND_SIZE;
+}
+
+/** Whether a client, its 16 bytes, may use a load balancer's address in front of the pool. */
+export function isInRange(pool: usize, client: usize, isNode: bool): bool {
+  let range = <usize>load<u32>(pool, POOL_RANGES);
+  if (range === 0 || (isNode && load<u32>(pool, POOL_RANGES_HAVE_NODE) !== 0)) return true;
+  const end = range + load<u32>(pool, POOL_RANGES_COUNT) * RANGE_SIZE;
+  const low = load<u64>(client);
+  const high = load<u64>(client, 8);
+  for (; range < end; range += RANGE_SIZE) {
+    const outsideLow = (low ^ load<u64>(range, RANGE_ADDRESS)) & load<u64>(range, RANGE_MASK);
+    const outsideHigh = (high ^ load<u64>(range, RANGE_ADDRESS + 8)) & load<u64>(range, RANGE_MASK + 8);
+    if ((outsideLow | outsideHigh) === 0) return true;
+  }
+  return false;
 }
 
 /** No backend is there. */

@@ -145,6 +145,13 @@ const masquerade = z.strictObject({
   forwarding: z.enum(['auto', 'off']).default('auto'),
 });
 
+const loadBalancer = z.strictObject({
+  /** Addresses of LoadBalancer Services that the nodes announce on the local network. */
+  pools: z.array(prefixField).default([]),
+  /** Device on which they are announced; otherwise the one whose network they belong to, or the underlay's. */
+  interface: z.string().min(1).max(15).optional(),
+});
+
 const peer = z.strictObject({
   name: nameField,
   addresses: z.array(addressField).min(1, 'must name at least one outer address'),
@@ -261,6 +268,7 @@ export const configSchema = z.strictObject({
   underlay: underlay.prefault({}),
   podNetwork: podNetwork.prefault({}),
   masquerade: masquerade.prefault({}),
+  loadBalancer: loadBalancer.prefault({}),
   peers: z
     .array(peer)
     .default([])

@@ -14,8 +14,7 @@ import type { Attached } from './pods.ts';
 export class NodeView {
   readonly #config: Config;
   readonly #cluster: ClusterState;
-  /** What Services are at this node. */
-  readonly services: ServiceCompiler;
+  readonly #services: ServiceCompiler;
   /** Key of the tunnel to use instead of the first, by the peer's name. */
   readonly #choices = new Map<string, string>();
   #isChosen = false;
@@ -27,7 +26,7 @@ export class NodeView {
   constructor(config: Config) {
     this.#config = config;
     this.#cluster = new ClusterState(config.dns?.service);
-    this.services = new ServiceCompiler(config.node, config.dns?.service);
+    this.#services = new ServiceCompiler(config.node, config.dns?.service);
   }
 
   /** The last that could be made; undefined: none yet. It is another object whenever something has changed. */
@@ -54,11 +53,11 @@ export class NodeView {
     this.#isChosen = false;
     const { cluster } = this.#cluster;
     const own = cluster.nodes.find(({ name }) => name === this.#config.node);
-    const services = this.services.apply(changes, own);
+    const services = this.#services.apply(changes, own);
     if (this.#state && isEmpty(changed) && services.size === 0) return undefined;
     try {
       const delta = this.#state?.apply(cluster, changed, services);
-      this.#state ??= new DesiredState(cluster, this.#config, this.services, this.#choices);
+      this.#state ??= new DesiredState(cluster, this.#config, this.#services, this.#choices);
       this.#desired = this.#state.desired;
       this.#fault = undefined;
       return delta;

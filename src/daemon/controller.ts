@@ -24,7 +24,6 @@ import { TableArea, type TablePort, type TableUse } from '../dataplane/tables.ts
 import { overhead } from '../dataplane/tunnel-header.ts';
 import { isSameFacts, type TunnelFacts } from '../dataplane/tunnel-rows.ts';
 import type { Decision } from '../policy/compiled.ts';
-import type { ServiceCompiler } from '../service/compile.ts';
 import type { Store } from '../store/store.ts';
 import type { UnderlaySockets } from './sockets.ts';
 import type { Underlay } from './underlay.ts';
@@ -119,11 +118,6 @@ export class Controller {
   /** Why the last snapshot is not live. */
   get fault(): string | undefined {
     return this.#fault;
-  }
-
-  /** Live: what Services are at this node. */
-  get services(): ServiceCompiler {
-    return this.#view.services;
   }
 
   /** Decisions in use and the numbers under which they are counted. */

@@ -34,7 +34,7 @@ export function echoRequest(
   packet.writeUInt16BE(identifier, 4);
   packet.writeUInt16BE(sequence, 6);
   packet.writeUInt16BE(
-    checksum(target.family === 4 ? [packet] : [pseudoHeader(source, target, length), packet]),
+    checksum(target.family === 4 ? [packet] : [icmpv6PseudoHeader(source, target, length), packet]),
     2,
   );
   return packet;
@@ -70,8 +70,8 @@ export function readEchoReply(family: 4 | 6, packet: Buffer): Echo | undefined {
   return { identifier: packet.readUInt16BE(start + 4), sequence: packet.readUInt16BE(start + 6) };
 }
 
-/** RFC 8200 §8.1. */
-function pseudoHeader(source: Address, target: Address, length: number): Buffer {
+/** What an ICMPv6 checksum covers besides the message of `length` bytes (RFC 8200 §8.1). */
+export function icmpv6PseudoHeader(source: Address, target: Address, length: number): Buffer {
   const header = Buffer.alloc(40);
   header.set(source.bytes, 0);
   header.set(target.bytes, 16);

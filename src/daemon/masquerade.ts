@@ -128,7 +128,7 @@ export class Masquerade {
       ipQuery(['route show default'], { family: version }),
       ipQuery(['address show'], { family: version }),
     ]);
-    const devices = new Set(['ow-node']);
+    const devices = new Set(['ow-node', 'ow-forward']);
     for (const { dev, nexthops } of routes as { dev?: string; nexthops?: { dev?: string }[] }[])
       for (const device of [dev, ...(nexthops ?? []).map((hop) => hop.dev)])
         if (device !== undefined) devices.add(device);

@@ -173,8 +173,10 @@ export class NodePorts {
         this.#log.warn({ err: error }, `${path} cannot be set to ${value}`);
       }
     };
-    // Loose: other nodes reach this one's pod network address from their underlay addresses.
-    await set(`ipv4/conf/${device}/rp_filter`, '2');
+    // The data path has checked sources: other nodes' underlay addresses, and those of Services, lead elsewhere or nowhere.
+    await set(`ipv4/conf/${device}/rp_filter`, '0');
+    // What Services answer comes from an address of this node, and so do errors of its router.
+    await set(`ipv4/conf/${device}/accept_local`, '1');
     if (!families.includes(6)) return;
     await set(`ipv6/conf/${device}/disable_ipv6`, '0');
     await set(`ipv6/conf/${device}/accept_ra`, '0');

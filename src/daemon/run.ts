@@ -211,6 +211,7 @@ async function startDaemon(
       // Needs ow-node.
       await masquerade.apply(live.desired);
       await dns?.listen(live.desired.node.resolverAddresses);
+      await outside.follow();
       registrar.follow();
     },
   });
@@ -230,9 +231,9 @@ async function startDaemon(
       },
     log,
   });
-  const outside = new ServicesOutside(controller, log);
   const cni = new CniService({ config, store, controller, ports, ledger, log });
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
+  const outside = new ServicesOutside(config, controller, liveness, log);
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
   const fallback = new Fallback(config, controller, liveness, log);
   const isWanted = offloads.tunnelGso.used;
@@ -323,13 +324,14 @@ async function startDaemon(
     for (const fault of faults) if (!known.has(fault)) log.error(`store: ${fault}`);
     known = faults;
     dns?.change(changes);
-    void controller.storeChanged(changes).then(() => outside.follow());
+    void controller.storeChanged(changes);
     registrar.follow();
   });
   await cni.takeNotes(join(dirname(socket), 'cni-deleted'));
   const routes = setInterval(() => void followRoutes(), ROUTES_MS);
   const sweeps = setInterval(() => void sweep().catch(portFault), SWEEP_MS);
   liveness.start();
+  outside.start();
   pathMtus.start();
   // Its sockets would be in this namespace, which the underlay is not.
   if (config.liveness.enabled && !inherited) fallback.start();
@@ -372,6 +374,7 @@ async function startDaemon(
       const remotes = controller.live?.desired.tunnels.map(({ remote }) => remote) ?? [];
       if (await underlay.refresh(remotes)) await controller.publish();
       await masquerade.check();
+      await outside.check();
       if (await watch.check(controller.live?.desired.node.internalIPs)) moved();
     } catch (error) {
       log.warn({ err: error }, 'the routes of the underlay cannot be looked up');
@@ -389,7 +392,7 @@ async function startDaemon(
       pathMtus.stop();
       fallback.stop();
       injection.stop();
-      outside.stop();
+      await outside.stop();
       await api.close();
       await registrar.stop();
       await store.stop();

@@ -1,32 +1,99 @@
 /**
  * Services as the world outside the cluster sees them:
  *
- *     compiled Services ─► health checks   which nodes a load balancer should choose
+ *     compiled Services ─┬─► divert          which packets the data path takes from the kernel
+ *                        ├─► health checks   which nodes a load balancer should choose
+ *                        └─► announcer       which node speaks for a load balancer's address
  */
 import type { Logger } from 'pino';
+import type { Config } from '../config/schema.ts';
+import type { Protocol } from '../control/object-fields.ts';
+import type { Address } from '../net/address.ts';
+import { knocksOf } from '../service/outside.ts';
+import type { Frontend } from '../service/ports.ts';
+import { Announcer, type AnnounceState } from './announce.ts';
 import type { Controller } from './controller.ts';
+import { Divert, type DivertState } from './divert.ts';
 import { type HealthCheckState, HealthChecks } from './health-check.ts';
+import type { Liveness } from './liveness.ts';
+
+export interface OutsideState {
+  readonly divert: DivertState;
+  readonly healthChecks: readonly HealthCheckState[];
+  readonly announced: AnnounceState;
+}
 
 export class ServicesOutside {
+  readonly #config: Config;
   readonly #controller: Controller;
+  readonly #divert: Divert;
   readonly #healthChecks: HealthChecks;
+  readonly #announcer: Announcer;
+  /** Addresses that this node speaks for. */
+  #reserved: readonly Address[] = [];
 
-  constructor(controller: Controller, log: Logger) {
+  constructor(config: Config, controller: Controller, liveness: Liveness, log: Logger) {
+    this.#config = config;
     this.#controller = controller;
+    this.#divert = new Divert(log);
     this.#healthChecks = new HealthChecks(() => controller.fault === undefined, log);
+    const reserve = async (addresses: readonly Address[]) => {
+      this.#reserved = addresses;
+      await this.#take();
+      const { fault } = this.#divert.state;
+      if (fault !== null) throw new Error(fault);
+    };
+    this.#announcer = new Announcer({ config, controller, liveness, log, reserve });
   }
 
-  get state(): { readonly healthChecks: readonly HealthCheckState[] } {
-    return { healthChecks: this.#healthChecks.state };
+  get state(): OutsideState {
+    return {
+      divert: this.#divert.state,
+      healthChecks: this.#healthChecks.state,
+      announced: this.#announcer.state,
+    };
+  }
+
+  start(): void {
+    this.#announcer.start();
   }
 
   /** Brings all of it to what is live. */
-  follow(): void {
-    const { live, services } = this.#controller;
-    if (live) this.#healthChecks.apply([...services.services.values()]);
+  async follow(): Promise<void> {
+    const { live } = this.#controller;
+    if (!live) return;
+    this.#healthChecks.apply(live.desired.services.services.values());
+    await this.#take();
+    await this.#announcer.beat();
   }
 
-  stop(): void {
+  /** Looks again at what the host may have changed. */
+  check(): Promise<void> {
+    return this.#divert.check();
+  }
+
+  async stop(): Promise<void> {
     this.#healthChecks.stop();
+    await this.#announcer.stop();
+  }
+
+  async #take(): Promise<void> {
+    const { live } = this.#controller;
+    if (!live) return;
+    const { services } = live.desired.services;
+    const knocks = knocksOf(services.values(), this.#reserved, (protocol, frontend) =>
+      this.#isOwn(protocol, frontend),
+    );
+    await this.#divert.apply(knocks, live.desired.node.routerMac);
+  }
+
+  /** Tunnels end there: a Service must not cut the node off. */
+  #isOwn(protocol: Protocol, { address, port }: Frontend): boolean {
+    const { ports, underlay } = this.#config;
+    return (
+      protocol === 'UDP' &&
+      (port === ports.vxlan || port === ports.geneve) &&
+      underlay.addresses.some(({ text }) => text === address.text)
+    );
   }
 }

@@ -19,16 +19,24 @@ import {
   POOL_EMPTY,
   POOL_KEY,
   POOL_KEY_PORT,
+  POOL_RANGES,
+  POOL_RANGES_COUNT,
+  POOL_RANGES_HAVE_NODE,
   POOL_SIZE,
   POOL_SLOTS,
   POOL_SLOTS_COUNT,
   POOL_USED_COUNT,
+  RANGE_ADDRESS,
+  RANGE_MASK,
+  RANGE_SIZE,
 } from '../../asm/layout/services.ts';
 import { Verdict } from '../../asm/verdict.ts';
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../../asm/wire/protocol.ts';
 import type { Protocol } from '../control/object-fields.ts';
 import { type Address, words } from '../net/address.ts';
+import type { Prefix } from '../net/prefix.ts';
 import type { CompiledPort, Pool, ServiceCompiler } from '../service/compile.ts';
+import { isNodeInRange } from '../service/decide.ts';
 import type { Endpoint } from '../service/endpoints.ts';
 import type { Frontend, ServicePort } from '../service/ports.ts';
 import type { AreaWriter } from './area-writer.ts';
@@ -37,7 +45,7 @@ import type { ControlExports } from './module.ts';
 import { TablesFull } from './table-fault.ts';
 
 /** What is asked of the Services of a node. */
-export type Services = Pick<ServiceCompiler, 'services' | 'frontends'>;
+export type Services = Pick<ServiceCompiler, 'services' | 'frontends' | 'node'>;
 
 const kinds: Record<Frontend['kind'], number> = {
   'cluster-ip': FRONTEND_CLUSTER_IP,
@@ -135,8 +143,8 @@ export class ServiceTables {
       const places = new Map<string, Place>();
       this.#places.set(key, places);
       for (const port of ports) {
-        const Cluster = port.Cluster && this.#writePool(port, port.Cluster);
-        const Local = port.Local && this.#writePool(port, port.Local);
+        const Cluster = port.Cluster && this.#writePool(port, port.Cluster, services);
+        const Local = port.Local && this.#writePool(port, port.Local, services);
         if ((port.Cluster && !Cluster) || (port.Local && !Local)) return false;
         places.set(portKey(port), { port, Cluster, Local });
         stale.push({ port, frontends: port.frontends });
@@ -185,11 +193,13 @@ export class ServiceTables {
   }
 
   /** @returns undefined where there is not room enough */
-  #writePool(port: CompiledPort, pool: Pool): Block | undefined {
+  #writePool(port: CompiledPort, pool: Pool, { node }: Services): Block | undefined {
     const backends = [...pool.backends, ...keptBy(pool)];
+    const ranges = rangesOf(port);
     const slotsAt = POOL_SIZE;
     const backendsAt = slotsAt + Math.ceil((2 * pool.slots.length) / 8) * 8;
-    const bytes = backendsAt + backends.length * BACKEND_SIZE;
+    const rangesAt = backendsAt + backends.length * BACKEND_SIZE;
+    const bytes = rangesAt + ranges.length * RANGE_SIZE;
     const at = this.#heap.take(bytes);
     if (at === undefined) return undefined;
     const block = new Uint8Array(bytes);
@@ -207,6 +217,15 @@ export class ServiceTables {
       u32(POOL_KEY_PORT, (protocols[port.protocol] << 16) | own.port);
       block.set(own.address.bytes, POOL_KEY);
     }
+    if (port.sourceRanges.length > 0) {
+      u32(POOL_RANGES, at + rangesAt);
+      u32(POOL_RANGES_COUNT, ranges.length);
+      u32(POOL_RANGES_HAVE_NODE, isNodeInRange(port, node) ? 1 : 0);
+    }
+    for (const [i, { address, bits }] of ranges.entries()) {
+      block.set(address.bytes, rangesAt + i * RANGE_SIZE + RANGE_ADDRESS);
+      block.set(maskOf(bits), rangesAt + i * RANGE_SIZE + RANGE_MASK);
+    }
     block.set(new Uint8Array(pool.slots.buffer, pool.slots.byteOffset, pool.slots.byteLength), slotsAt);
     for (const [i, { address, port: number }] of backends.entries()) {
       const row = backendsAt + i * BACKEND_SIZE;
@@ -217,6 +236,14 @@ export class ServiceTables {
     return { at, bytes };
   }
 }
+
+/** Ranges of the other family say nothing here, but that there are ranges. */
+const rangesOf = ({ sourceRanges, family }: CompiledPort): readonly Prefix[] =>
+  sourceRanges.filter(({ address }) => address.family === family);
+
+/** 16 bytes of which the first bits are set. */
+const maskOf = (bits: number): Uint8Array =>
+  Uint8Array.from({ length: 16 }, (_, i) => 0xff00 >> Math.min(8, Math.max(0, bits - 8 * i)));
 
 /** Left out, but serving: UDP clients that they have stay with them. */
 const keptBy = ({ leftOut }: Pool): Endpoint[] =>

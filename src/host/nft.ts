@@ -1,4 +1,4 @@
-// nftables through nft(8), in JSON as libnftables-json(5) has it.
+// nftables through nft(8): in JSON as libnftables-json(5) has it, or as a script where JSON cannot say it.
 import { run } from './command.ts';
 import { inside } from './netns.ts';
 
@@ -14,10 +14,19 @@ export interface NftOptions {
  * Runs commands as one transaction: all of them take effect at once, or none.
  * @throws CommandError with what nft says of the one that it refuses
  */
-export async function nft(commands: readonly NftCommand[], { netns }: NftOptions = {}): Promise<void> {
+export const nft = (commands: readonly NftCommand[], options?: NftOptions): Promise<void> =>
+  feed('nft -j -f -', JSON.stringify({ nftables: commands }), options);
+
+/**
+ * Runs a script as one transaction. Sets of typeof, and those to which packets add, have no JSON before nftables 1.1.
+ * @throws CommandError with what nft says of the line that it refuses
+ */
+export const nftScript = (script: string, options?: NftOptions): Promise<void> =>
+  feed('nft -f -', script, options);
+
+async function feed(command: string, input: string, { netns }: NftOptions = {}): Promise<void> {
   // nft opens /dev/stdin by its name, which a socket, Node.js' kind of pipe, does not bear.
-  const args = ['-c', 'cat | nft -j -f -'];
-  const input = JSON.stringify({ nftables: commands });
+  const args = ['-c', `cat | ${command}`];
   if (netns === undefined) await run('sh', args, { input });
   else await run(...inside(netns, 'sh', args), { input });
 }

@@ -1,5 +1,5 @@
 /**
- * Live capture by libpcap, through the npm package `cap`.
+ * Live capture, and frames to be sent, by libpcap, through the npm package `cap`.
  *
  * The package is built for one Node ABI, needs libpcap's headers for that and loads in the main thread only, so it may
  * be absent: then opening says why.
@@ -15,6 +15,7 @@ interface CapHandle {
   /** @returns the name of a link type */
   open(device: string, filter: string, ringBytes: number, buffer: Buffer): string;
   on(event: 'packet', listener: (bytes: number, isCut: boolean) => void): void;
+  send(frame: Buffer): void;
   close(): void;
 }
 
@@ -76,13 +77,37 @@ export class LiveCapture implements Disposable {
   }
 }
 
+/**
+ * Sends frames of an interface's link type as they are. It cannot be closed, and must be kept: `cap` frees a handle that the
+ * event loop still knows. The interface is promiscuous from then on, but no frame is taken in.
+ */
+export class FrameSender {
+  readonly #handle: CapHandle;
+
+  /** @throws as LiveCapture */
+  constructor(device: string) {
+    this.#handle = new (load().Cap)();
+    try {
+      // No frame is that short: none has to be taken in.
+      this.#handle.open(device, 'less 1', SNAP_LENGTH, Buffer.alloc(SNAP_LENGTH));
+    } catch (error) {
+      throw new Error(`${device}: ${reason(error as Error, '')}`);
+    }
+  }
+
+  /** @throws what the kernel says of the frame */
+  send(frame: Uint8Array): void {
+    this.#handle.send(Buffer.from(frame));
+  }
+}
+
 function load(): CapModule {
   try {
     return createRequire(import.meta.url)('cap') as CapModule;
   } catch (error) {
     const [line] = (error as Error).message.split('\n');
     throw new Error(
-      `live capture needs the npm package cap, which is not built here (${line}): install libpcap's headers (Debian: libpcap-dev) and run npm run setup`,
+      `capture needs the npm package cap, which is not built here (${line}): install libpcap's headers (Debian: libpcap-dev) and run npm run setup`,
     );
   }
 }

@@ -9,6 +9,7 @@
  *        │
  *     backend, and whether the node must put an address of its own in place of the client's
  */
+import type { ClusterNode } from '../control/cluster.ts';
 import type { Protocol } from '../control/object-fields.ts';
 import type { Address } from '../net/address.ts';
 import { contains } from '../net/prefix.ts';
@@ -83,17 +84,18 @@ function policyOf({ internalPolicy, externalPolicy }: CompiledPort, governedBy: 
   return governedBy === 'internalTrafficPolicy' ? internalPolicy : externalPolicy;
 }
 
-/** A range that holds the node's own address holds all that the node itself sends, whatever source that has. */
-function isInRange(
-  { node }: ServiceCompiler,
-  { sourceRanges }: CompiledPort,
-  client: Address,
-  origin: Origin,
-): boolean {
-  if (sourceRanges.length === 0) return true;
-  const addresses = origin === 'node' ? [client, ...(node?.addresses ?? [])] : [client];
-  return sourceRanges.some((block) => addresses.some((address) => contains(block, address)));
+function isInRange({ node }: ServiceCompiler, port: CompiledPort, client: Address, origin: Origin): boolean {
+  if (port.sourceRanges.length === 0) return true;
+  if (origin === 'node' && isNodeInRange(port, node)) return true;
+  return port.sourceRanges.some((block) => contains(block, client));
 }
+
+/** A range that holds the node's own address holds all that the node itself sends, whatever source that has. */
+export const isNodeInRange = (
+  { sourceRanges }: Pick<CompiledPort, 'sourceRanges'>,
+  node: ClusterNode | undefined,
+): boolean =>
+  sourceRanges.some((block) => (node?.addresses ?? []).some((address) => contains(block, address)));
 
 function backendOf(
   { affinitySeconds }: CompiledPort,

@@ -14,9 +14,9 @@ while True:
     c, peer = s.accept(); c.sendall(peer[0].removeprefix('::ffff:').encode()); c.close()
 `;
 
-const client = (address: string) => `
+const client = (address: string, port: number) => `
 import socket
-with socket.create_connection(('${address}', ${PORT}), timeout=3) as s: print(s.recv(64).decode())
+with socket.create_connection(('${address}', ${port}), timeout=3) as s: print(s.recv(64).decode())
 `;
 
 /** A running server; it ends with an `await using` block. */
@@ -41,7 +41,7 @@ export async function greeter(netns: string): Promise<Greeter> {
 }
 
 /** As whom a client in a namespace appears to the server at an address; null where it does not get through. */
-export async function seenBy(netns: string, address: string): Promise<string | null> {
-  const { status, stdout } = await run('/usr/bin/python3', ['-c', client(address)], { netns });
+export async function seenBy(netns: string, address: string, port = PORT): Promise<string | null> {
+  const { status, stdout } = await run('/usr/bin/python3', ['-c', client(address, port)], { netns });
   return status === 0 ? stdout.trim() : null;
 }
