@@ -12,7 +12,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import type { Peer, Tunnel } from '../control/topology.ts';
-import { innerPayload } from '../dataplane/tunnel-header.ts';
+import { innerPayload, ipipPacket } from '../dataplane/tunnel-header.ts';
 import type { Address } from '../net/address.ts';
 import { RawSocket } from '../phy/raw.ts';
 import type { Controller, Live } from './controller.ts';
@@ -57,7 +57,7 @@ export class Fallback {
   readonly #controller: Controller;
   readonly #liveness: Liveness;
   readonly #log: Logger;
-  readonly #raw: RawSocket[] = [];
+  readonly #raw = new Map<4 | 6, RawSocket>();
   readonly #sockets = new Map<string, Socket>();
   readonly #watched = new Map<string, Watched>();
   readonly #used = new Map<string, PeerFallback & { readonly key: string }>();
@@ -75,21 +75,21 @@ export class Fallback {
   start(): void {
     for (const family of [4, 6] as const) {
       try {
-        const socket = RawSocket.open({ family });
+        const socket = RawSocket.open({ family, headerIncluded: true });
         socket.onPacket((packet) => this.#reply(family, packet));
-        this.#raw.push(socket);
+        this.#raw.set(family, socket);
       } catch {
         // Reported once for all probes, see probeFault.
       }
     }
-    if (this.#raw.length === 0) return;
+    if (this.#raw.size === 0) return;
     this.#timer = setInterval(() => this.#tick(), this.#config.liveness.interval * 1000);
   }
 
   stop(): void {
     clearInterval(this.#timer);
-    for (const socket of [...this.#raw, ...this.#sockets.values()]) socket.close();
-    this.#raw.length = 0;
+    for (const socket of [...this.#raw.values(), ...this.#sockets.values()]) socket.close();
+    this.#raw.clear();
     this.#sockets.clear();
   }
 
@@ -181,21 +181,27 @@ export class Fallback {
   }
 
   #probe(tunnel: Tunnel, { desired }: Live): void {
-    // A raw socket would be needed for each.
-    if (tunnel.encapsulation === 'ipip') return;
     const inner = innerAddresses(tunnel.peer, desired.node.podNetworkAddresses);
     if (!inner) return;
     this.#sequence = (this.#sequence + 1) & 0xffff;
     this.#sent.set(this.#sequence, { peer: tunnel.peer.name, key: tunnel.key });
     const packet = echoRequestIp(inner.source, inner.target, { identifier, sequence: this.#sequence });
+    const refused = (error: Error | null | undefined) => {
+      if (error) this.#log.debug({ err: error, remote: tunnel.remote.text }, 'a probe was refused');
+    };
+    if (tunnel.encapsulation === 'ipip') {
+      void this.#raw
+        .get(tunnel.family)
+        ?.send(ipipPacket(tunnel, this.#config, packet), tunnel.remote.text)
+        .then(refused);
+      return;
+    }
     const payload = innerPayload(tunnel, this.#config, desired.node.routerMac, packet);
     this.#socket(tunnel.local).send(
       payload,
       this.#config.ports[tunnel.encapsulation],
       tunnel.remote.text,
-      (error) => {
-        if (error) this.#log.debug({ err: error, remote: tunnel.remote.text }, 'a probe was refused');
-      },
+      refused,
     );
   }
 

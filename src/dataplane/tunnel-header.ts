@@ -53,6 +53,20 @@ export function innerPayload(
   return Buffer.concat([header, ethernet, packet]);
 }
 
+/** An inner IP packet as IPIP carries it, for a raw socket: the kernel fills in an IPv4 header's checksum (raw(7)). */
+export function ipipPacket(tunnel: Tunnel, { underlay }: HeaderSettings, packet: Uint8Array): Buffer {
+  const header = Buffer.from(outerIpHeader(tunnel, underlay));
+  const protocol = (packet[0] ?? 0) >> 4 === 6 ? 41 : 4;
+  if (tunnel.family === 4) {
+    header.writeUInt16BE(header.length + packet.length, 2);
+    header[9] = protocol;
+  } else {
+    header.writeUInt16BE(packet.length, 4);
+    header[6] = protocol;
+  }
+  return Buffer.concat([header, packet]);
+}
+
 /** Bytes that a tunnel adds to an inner IP packet, outer IP header included: what its MTU is less than the path's. */
 export function overhead(
   { encapsulation, family }: Pick<Tunnel, 'encapsulation' | 'family'>,

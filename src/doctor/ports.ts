@@ -60,7 +60,7 @@ function wanted({ config, isConfigured }: Subject): Wanted[] {
     (kind): Wanted => ({
       protocol: 'udp',
       port: ports[kind],
-      addresses: isConfigured ? underlay.addresses : undefined,
+      addresses: isConfigured && underlay.addresses.length > 0 ? underlay.addresses : undefined,
       what: kind.toUpperCase(),
       field: `ports.${kind}`,
       isNeeded: encapsulation === kind,

@@ -1,5 +1,5 @@
 // A peer that cannot be reached by the preferred tunnel is reached by another one, and said by name.
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { daemonStatus } from '../../src/daemon/client.ts';
 import { ping } from '../../src/lab/traffic.ts';
 import { type Lab, labUp, restart } from '../support/lab.ts';
@@ -7,9 +7,13 @@ import { command, describeWith, root, tun } from '../support/requires.ts';
 import { must, overweft } from '../support/run.ts';
 
 describeWith([root, tun, command('nft')], 'fallback', () => {
+  describe.each(['geneve', 'ipip'])('of %s', fallsBack);
+});
+
+function fallsBack(encapsulation: string): void {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await labUp();
+    lab = await labUp('--encap', encapsulation);
     for (const node of lab.nodes)
       await restart(node, (config) => ({ ...config, liveness: { interval: 1, timeout: 3 } }));
   });
@@ -21,7 +25,7 @@ describeWith([root, tun, command('nft')], 'fallback', () => {
     must('nft', ['-f', '-'], {
       netns: 'ow-node1',
       input: `table inet lab-${family} { chain out { type filter hook output priority 0;
-        ${family} daddr ${address} udp dport 6081 drop
+        ${family} daddr ${address} ${encapsulation === 'ipip' ? 'meta l4proto { 4, 41 }' : 'udp dport 6081'} drop
       }
       }`,
     });
@@ -37,16 +41,16 @@ describeWith([root, tun, command('nft')], 'fallback', () => {
     await expect
       .poll(async () => (await peer()).fallback, within)
       .toEqual({
-        tunnel: 'geneve/ipv6',
-        instead: 'geneve/ipv4',
-        reason: 'nothing that is sent by geneve/ipv4 arrives',
+        tunnel: `${encapsulation}/ipv6`,
+        instead: `${encapsulation}/ipv4`,
+        reason: `nothing that is sent by ${encapsulation}/ipv4 arrives`,
         since: expect.stringMatching(/^\d{4}-\d\d-\d\dT/),
       });
     await expect.poll(reach, within).not.toContain(null);
     await expect.poll(async () => (await peer()).state, within).toBe('alive');
     const { stdout } = await overweft(['status', '--socket', node1().socket]);
     expect(stdout).toMatch(
-      /peer node-2 +reached by geneve\/ipv6 since .*: nothing that is sent by geneve\/ipv4 arrives/,
+      /peer node-2 +reached by \w+\/ipv6 since .*: nothing that is sent by \w+\/ipv4 arrives/,
     );
 
     await unblock('ip');
@@ -68,4 +72,4 @@ describeWith([root, tun, command('nft')], 'fallback', () => {
     await unblock('ip6');
     await expect.poll(reach, within).not.toContain(null);
   });
-});
+}
