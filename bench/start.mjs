@@ -8,6 +8,7 @@ import { main } from '../src/setup/steps.mjs';
 const programs = new Map([
   ['stages', 'main.ts'],
   ['policy', 'policy/main.ts'],
+  ['services', 'services/main.ts'],
   ['control', 'control/main.ts'],
   ['growth', 'growth/main.ts'],
   ['dns', 'dns/main.ts'],

@@ -34,6 +34,7 @@ import {
 import type { Verdict } from '../asm/verdict.ts';
 import { parseConfig } from '../src/config/load.ts';
 import type { Config, Encapsulation } from '../src/config/schema.ts';
+import { changesBetween } from '../src/control/changes.ts';
 import { clusterOf } from '../src/control/cluster.ts';
 import { type Desired, desiredOf } from '../src/control/desired.ts';
 import { readManifests } from '../src/control/manifests.ts';
@@ -49,6 +50,7 @@ import { fillTables, type TablePort, type TableUse } from '../src/dataplane/tabl
 import { overhead } from '../src/dataplane/tunnel-header.ts';
 import { type Address, address } from '../src/net/address.ts';
 import type { Mac } from '../src/net/mac.ts';
+import { ServiceCompiler } from '../src/service/compile.ts';
 import type { Receiving } from './burst.ts';
 import { instantiateStages, type Stages, type Twin } from './twin.ts';
 
@@ -115,7 +117,13 @@ export class World {
     this.memory = createMemory(plan);
     const read = readManifests([manifest(objects)]).objects;
     const begun = performance.now();
-    this.desired = desiredOf(clusterOf(read), config);
+    const cluster = clusterOf(read);
+    const services = new ServiceCompiler(config.node);
+    services.apply(
+      changesBetween(undefined, read),
+      cluster.nodes.find(({ name }) => name === config.node),
+    );
+    this.desired = desiredOf(cluster, config, services);
 
     const module = compileDataPath();
     this.#control = instantiate<ControlExports>(module, this.memory.wasm);

@@ -145,7 +145,11 @@ export const DIRECTION_REVERSE: u32 = 1;
 //      0        16            32      34      36     40        44        48     52     56    64
 //      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ service ┼ checked ┼ hint ┼ keep ┼ zero ┤
 //
+// A front, or an affinity, which counts nothing, has its own in its entry, so that a look-up has it at hand.
+//
 export const TRANSLATION_SIZE: u32 = 64;
+/** Where it begins in a front's or an affinity's entry; what lies behind `keep` is left out. */
+export const FRONT_TRANSLATION: u32 = 72;
 /** 16 bytes. */
 export const TRANSLATION_SOURCE: u32 = 0;
 /** 16 bytes. */

@@ -12,17 +12,17 @@ import {
   FLOW_FLAG_AFFINITY,
   FLOW_FLAGS,
   FLOW_SEEN,
+  FRONT_TRANSLATION,
   TRANSLATION_DESTINATION,
   TRANSLATION_HINT,
   TRANSLATION_KEEP,
   TRANSLATION_PORTS,
-  TRANSLATION_SIZE,
 } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
 import { PACKET_SCRATCH } from '../layout/packet';
 import { BACKEND_PORT, POOL_AFFINITY, POOL_KEY, POOL_KEY_PORT, POOL_USED_COUNT } from '../layout/services';
 import { Packet } from '../packet';
-import { flowClaim, flowFind, flowPublish, flowStart, translationOf } from '../table/flow';
+import { flowClaim, flowFind, flowPublish, flowStart } from '../table/flow';
 import { backendAt, backendFind, backendFor } from '../table/service';
 import { copyAddress } from '../wire/address';
 import { base, now } from '../worker';
@@ -38,7 +38,7 @@ export function affinePlace(pool: usize, client: usize): u32 {
   key.setFlags(0);
   hashFlow(key);
   let entry = flowFind(key);
-  const row: usize = entry === 0 ? 0 : translationOf(entry);
+  const row = entry + FRONT_TRANSLATION;
   if (entry !== 0 && now - load<u32>(entry, FLOW_SEEN) <= load<u32>(row, TRANSLATION_KEEP)) {
     const place = backendFind(
       pool,
@@ -61,14 +61,13 @@ export function affinePlace(pool: usize, client: usize): u32 {
   if (entry === 0) return place;
   flowStart(entry, key);
   store<u16>(entry, <u16>FLOW_FLAG_AFFINITY, FLOW_FLAGS);
-  memory.fill(translationOf(entry), 0, TRANSLATION_SIZE);
   keep(entry, pool, place);
   flowPublish(entry, key);
   return place;
 }
 
 function keep(entry: usize, pool: usize, place: u32): void {
-  const row = translationOf(entry);
+  const row = entry + FRONT_TRANSLATION;
   const backend = backendAt(pool, place);
   copyAddress(row + TRANSLATION_DESTINATION, backend);
   store<u32>(row, (<u32>load<u16>(backend, BACKEND_PORT)) << 16, TRANSLATION_PORTS);

@@ -13,12 +13,13 @@ import {
   FLOW_FLAG_TRANSLATED,
   FLOW_FLAGS,
   FLOW_RESPONDER,
+  FRONT_TRANSLATION,
   TRANSLATION_DESTINATION,
   TRANSLATION_SOURCE,
 } from '../layout/flows';
 import { PACKET_IS_FRAGMENT, PACKET_IS_PARTIAL } from '../layout/packet';
 import { Packet } from '../packet';
-import { flowFind, isFlowOf, isFront, translationOf, twinOf } from '../table/flow';
+import { flowBehind, flowFind, isFlowOf, isFront, translationOf } from '../table/flow';
 import { copyAddress, isSameAddress } from '../wire/address';
 import { complement, fold, sum } from '../wire/checksum';
 import { ICMP_CHECKSUM } from '../wire/icmp';
@@ -34,7 +35,7 @@ export function serviceError(packet: Packet): void {
   const quoted = Packet.at(at);
   const flow = quoted.flow();
   const isForward = quoted.direction() === DIRECTION_FORWARD;
-  const row = translationOf(flow);
+  const row = isFront(flow) ? flow + FRONT_TRANSLATION : translationOf(flow);
   if (isFront(flow)) {
     if (isForward) return;
     keepReceived(packet);
@@ -75,11 +76,10 @@ export function quotedBehind(quoted: Packet): bool {
   const front = quoted.flow();
   if (!isFront(front)) return true;
   const isForward = quoted.direction() === DIRECTION_FORWARD;
-  const row = translationOf(front);
   if (!isForward) return false;
-  setEnds(quoted, row);
+  setEnds(quoted, front + FRONT_TRANSLATION);
   hashFlow(quoted);
-  const flow = twinOf(front);
+  const flow = flowBehind(front);
   if (flow !== 0 && isFlowOf(flow, quoted)) {
     quoted.setFlow(flow);
     quoted.setDirection(DIRECTION_FORWARD);

@@ -3,11 +3,11 @@ import {
   FLOW_FLAG_FRONT,
   FLOW_FLAG_TRANSLATED,
   FLOW_FLAGS,
+  FRONT_TRANSLATION,
   TRANSLATION_DESTINATION,
   TRANSLATION_HINT,
   TRANSLATION_PORTS,
   TRANSLATION_SERVICE,
-  TRANSLATION_SIZE,
   TRANSLATION_SOURCE,
 } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
@@ -31,7 +31,11 @@ import { setEnds } from './translate';
 /** Tells the flow of a translated packet what the client sees; before anybody can find it. */
 export function serviceStart(flow: usize, packet: Packet): void {
   const row = translationOf(flow);
-  memory.copy(row, receivedOf(packet), TRANSLATION_SIZE);
+  const received = receivedOf(packet);
+  copyAddress(row + TRANSLATION_SOURCE, received + TRANSLATION_SOURCE);
+  copyAddress(row + TRANSLATION_DESTINATION, received + TRANSLATION_DESTINATION);
+  store<u64>(row, <u64>load<u32>(received, TRANSLATION_PORTS), TRANSLATION_PORTS);
+  copyChecked(row, received);
   store<u16>(flow, load<u16>(flow, FLOW_FLAGS) | <u16>FLOW_FLAG_TRANSLATED, FLOW_FLAGS);
 }
 
@@ -49,7 +53,7 @@ export function serviceFront(flow: usize, packet: Packet): void {
 
 /** Leads a front where the packet goes. */
 function lead(front: usize, packet: Packet): void {
-  const row = translationOf(front);
+  const row = front + FRONT_TRANSLATION;
   copyAddress(row + TRANSLATION_SOURCE, packet.source());
   copyAddress(row + TRANSLATION_DESTINATION, packet.destination());
   store<u32>(row, packet.ports(), TRANSLATION_PORTS);
@@ -75,7 +79,6 @@ function claim(packet: Packet): usize {
   if (entry === 0) return 0;
   flowStart(entry, seen);
   store<u16>(entry, <u16>FLOW_FLAG_FRONT, FLOW_FLAGS);
-  memory.fill(translationOf(entry), 0, TRANSLATION_SIZE);
   lead(entry, packet);
   return flowPublish(entry, seen);
 }

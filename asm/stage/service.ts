@@ -17,6 +17,7 @@ import {
   FLOW_IS_NEW,
   FLOW_PATH_FORWARD,
   FLOW_STATE,
+  FRONT_TRANSLATION,
   TRANSLATION_CHECKED,
   TRANSLATION_DESTINATION,
   TRANSLATION_HINT,
@@ -53,7 +54,16 @@ import {
   TABLES_SELF6,
 } from '../layout/tables';
 import { Packet } from '../packet';
-import { flowFind, flowRemove, isExpired, isFlowOf, isFront, translationOf, twinOf } from '../table/flow';
+import {
+  flowBehind,
+  flowFind,
+  flowRemove,
+  isExpired,
+  isFlowOf,
+  isFront,
+  isFrontOf,
+  translationOf,
+} from '../table/flow';
 import { receivedOf } from '../table/received';
 import { backendAt, backendFind, backendFor, frontendFind, isInRange, NO_BACKEND } from '../table/service';
 import { endpointFind, portRow } from '../table/snapshot';
@@ -111,12 +121,12 @@ export function service(packet: Packet, flow: usize, asks: bool): void {
 
 /** Takes a packet where its front leads. @returns false where it must be led elsewhere */
 function followFront(packet: Packet, front: usize, asks: bool): bool {
-  const row = translationOf(front);
+  const row = front + FRONT_TRANSLATION;
   if ((asks || packet.protocol() === PROTOCOL_UDP) && !stillServes(packet, front, row)) return false;
   translateForward(packet, row);
-  const twin = twinOf(front);
-  if (twin !== 0 && isFlowOf(twin, packet)) {
-    packet.setFlow(twin);
+  const behind = flowBehind(front);
+  if (behind !== 0 && isFlowOf(behind, packet)) {
+    packet.setFlow(behind);
     packet.setDirection(DIRECTION_FORWARD);
   } else {
     flowFind(packet);
@@ -132,15 +142,13 @@ function followFront(packet: Packet, front: usize, asks: bool): bool {
  * that is asked for while its handshake lasts, too.
  */
 function stillServes(packet: Packet, front: usize, row: usize): bool {
-  const flow = twinOf(front);
+  const flow = flowBehind(front);
   if (packet.protocol() !== PROTOCOL_UDP) {
     if (flow === 0 || isExpired(front)) return false;
     const state = <u32>load<u8>(flow, FLOW_STATE);
     if (state >= FLOW_IS_CLOSED) return false;
     // A SYN in the middle of a connection: its receiver has to answer it.
     if (state !== FLOW_IS_NEW) return true;
-  } else if (isExpired(front)) {
-    return false;
   }
   if (load<u32>(row, TRANSLATION_CHECKED) === epoch) return true;
   const frontend = frontendFind(area, packet.destination(), packet.protocol(), packet.dport());
@@ -157,7 +165,7 @@ function stillServes(packet: Packet, front: usize, row: usize): bool {
       return true;
     }
   }
-  if (flow !== 0 && twinOf(flow) === front) flowRemove(flow);
+  if (flow !== 0 && isFrontOf(front, flow)) flowRemove(flow);
   return false;
 }
 

@@ -48,6 +48,7 @@ import {
   FLOWS_SIZE,
   FLOWS_VERSION,
   FLOWS_VERSION_VALUE,
+  FRONT_TRANSLATION,
   TRANSLATION_KEEP,
   TRANSLATION_SIZE,
   TRANSLATION_TWIN,
@@ -118,7 +119,11 @@ export function flowsOpen(): bool {
 function releaseBusy(p: usize, buckets: u32): void {
   const tags = p + FLOWS_HEADER_SIZE;
   const end = tags + buckets * FLOW_TAGS_SIZE;
-  for (let tag = tags; tag < end; tag += 4) if (load<u32>(tag) === FLOW_TAG_BUSY) store<u32>(tag, 0);
+  for (let tag = tags; tag < end; tag += 4) {
+    if (load<u32>(tag) !== FLOW_TAG_BUSY) continue;
+    store<u8>(end + ((tag - tags) >> 2) * FLOW_SIZE, 0, FLOW_STATE);
+    store<u32>(tag, 0);
+  }
 }
 
 /** Flows in the table; walks all of it, so for the control thread only. */
@@ -183,23 +188,28 @@ function findIn(packet: Packet, bucket: u32, mask: u32): usize {
   return 0;
 }
 
-/** Offset of an entry's translation row, which means something where its flags say so. */
+/** Offset of the translation row of a connection, which means something where its flags say so. */
 export function translationOf(entry: usize): usize {
   const buckets = load<u32>(flows, FLOWS_MASK) + 1;
   const entries = flows + FLOWS_HEADER_SIZE + buckets * FLOW_TAGS_SIZE;
   return entries + buckets * (FLOW_WAYS * FLOW_SIZE) + ((entry - entries) / FLOW_SIZE) * TRANSLATION_SIZE;
 }
 
-/** The entry on the other side of a translation; it may be another connection's by now. 0: none. */
-export function twinOf(entry: usize): usize {
-  const twin = <usize>load<u32>(translationOf(entry), TRANSLATION_TWIN);
-  return twin === 0 ? 0 : flows + twin;
+/** The flow behind a front; it may be another connection's by now. 0: none. */
+export function flowBehind(front: usize): usize {
+  const flow = <usize>load<u32>(front + FRONT_TRANSLATION, TRANSLATION_TWIN);
+  return flow === 0 ? 0 : flows + flow;
 }
 
-/** Makes each of two entries the other's twin. */
+/** Whether this is the front of a flow. */
+export function isFrontOf(front: usize, flow: usize): bool {
+  return <usize>load<u32>(translationOf(flow), TRANSLATION_TWIN) === front - flows;
+}
+
+/** Makes each of the two find the other. */
 export function flowsPair(flow: usize, front: usize): void {
   store<u32>(translationOf(flow), <u32>(front - flows), TRANSLATION_TWIN);
-  store<u32>(translationOf(front), <u32>(flow - flows), TRANSLATION_TWIN);
+  store<u32>(front + FRONT_TRANSLATION, <u32>(flow - flows), TRANSLATION_TWIN);
 }
 
 export function isFront(entry: usize): bool {
@@ -211,10 +221,14 @@ export function isConnection(entry: usize): bool {
   return (<u32>load<u16>(entry, FLOW_FLAGS) & (FLOW_FLAG_FRONT | FLOW_FLAG_AFFINITY)) === 0;
 }
 
-/** Whether `entry` is in the table and has the packet's ends, in its direction. */
+/** Whether `entry` is a flow in the table that has the packet's ends, in its direction. */
 export function isFlowOf(entry: usize, packet: Packet): bool {
-  const tag = tagAt(entry, load<u32>(flows, FLOWS_MASK));
-  return load<u32>(tag) === tagOf(packet.hash()) && isForward(entry, packet);
+  // What is taken out of the table has no state.
+  return (
+    load<u8>(entry, FLOW_STATE) !== 0 &&
+    (<u32>load<u16>(entry, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) !== 0 &&
+    isForward(entry, packet)
+  );
 }
 
 /** Takes an entry out of the table. */
@@ -223,22 +237,23 @@ export function flowRemove(entry: usize): void {
   const tag = load<u32>(at);
   if (tag === 0 || tag === FLOW_TAG_BUSY || atomic.cmpxchg<u32>(at, tag, FLOW_TAG_BUSY) !== tag) return;
   if (isLogging && isConnection(entry)) eventClosed(entry, true);
+  store<u8>(entry, 0, FLOW_STATE);
   atomic.store<u32>(at, 0);
 }
 
 /** The entry that lives as long as this one: a front's flow, itself otherwise; 0: the front's flow has gone. */
 function lifeOf(entry: usize): usize {
   if (!isFront(entry)) return entry;
-  const flow = twinOf(entry);
+  const flow = flowBehind(entry);
   if (flow === 0 || !(<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED)) return 0;
-  return twinOf(flow) === entry ? flow : 0;
+  return isFrontOf(entry, flow) ? flow : 0;
 }
 
 /** Milliseconds that an entry may stay silent. */
 function timeoutOf(entry: usize): u32 {
   const state = <u32>load<u8>(entry, FLOW_STATE);
   const protocol = <u32>load<u8>(entry, FLOW_PROTOCOL);
-  if (protocol === AFFINITY_PROTOCOL) return load<u32>(translationOf(entry), TRANSLATION_KEEP);
+  if (protocol === AFFINITY_PROTOCOL) return load<u32>(entry + FRONT_TRANSLATION, TRANSLATION_KEEP);
   if (state === FLOW_IS_RESET) return TIMEOUT_RESET;
   if (protocol === PROTOCOL_TCP) {
     if (state === FLOW_IS_ESTABLISHED) return TIMEOUT_TCP_ESTABLISHED;
@@ -386,9 +401,9 @@ function giveUpLater(tags: usize, own: usize, met: usize, packet: Packet, mask: 
     const twin = entryOf(at, mask);
     if (!isForward(twin, packet) && !isReverse(twin, packet)) continue;
     if (first !== 0) {
-      atomic.cmpxchg<u32>(at, tag, 0);
+      if (atomic.cmpxchg<u32>(at, tag, 0) === tag) store<u8>(twin, 0, FLOW_STATE);
     } else {
-      atomic.cmpxchg<u32>(own, tag, 0);
+      if (atomic.cmpxchg<u32>(own, tag, 0) === tag) store<u8>(entryOf(own, mask), 0, FLOW_STATE);
       return twin;
     }
   }

@@ -44,6 +44,7 @@ function sweepOne(at: usize, entry: usize): void {
   if (isExpired(entry)) {
     if (atomic.cmpxchg<u32>(at, tag, FLOW_TAG_BUSY) !== tag) return;
     if (isConnection(entry)) eventClosed(entry, true);
+    store<u8>(entry, 0, FLOW_STATE);
     atomic.store<u32>(at, 0);
   } else if (
     <u32>load<u8>(entry, FLOW_STATE) >= FLOW_IS_CLOSED &&

@@ -53,7 +53,7 @@ export class NodePorts {
   readonly #config: Config;
   readonly #own: readonly Address[];
   readonly #log: Logger;
-  #applied = '';
+  #applied: ReadonlySet<string> = new Set();
 
   /** @param own underlay addresses that this network namespace has */
   constructor(config: Config, own: readonly Address[], log: Logger) {
@@ -65,10 +65,12 @@ export class NodePorts {
   async apply(desired: Desired, mtu: number): Promise<void> {
     const interfaces = this.#interfaces(desired, mtu);
     const lines = interfaces.flatMap(nodeLines);
-    const wanted = lines.join('\n');
-    if (wanted === this.#applied) return;
+    const wanted = new Set(lines);
+    const added = lines.filter((line) => !this.#applied.has(line));
+    if (added.length === 0 && wanted.size === this.#applied.size) return;
     await Promise.all(interfaces.map(({ device }) => this.#settings(device)));
-    await ipBatch(lines);
+    // There may be a route for each of thousands of Services; a changed link takes all with it.
+    await ipBatch(added.every((line) => line.startsWith('route')) ? added : lines);
     await this.#rules();
     await this.#tidy(interfaces);
     this.#applied = wanted;

@@ -59,8 +59,9 @@ export interface LabPlan {
   readonly pods: readonly LabPod[];
 }
 
-/** The pod network, and the link-layer names that the lab makes. */
+/** The pod network, where Services are as kubeadm and kind have it, and the link-layer names that the lab makes. */
 export const clusterCIDRs = ['10.244.0.0/16', 'fd00:244::/32'] as const;
+export const serviceCIDRs = ['10.96.0.0/12', 'fd00:10:96::/112'] as const;
 export const underlayNetns = 'ow-underlay';
 export const underlayInterface = 'under0';
 export const podNamespace = 'default';

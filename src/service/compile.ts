@@ -101,7 +101,7 @@ export class ServiceCompiler {
 
   /**
    * @param node the node's own object; undefined: there is none
-   * @returns keys of the Services that were compiled anew, or have gone
+   * @returns keys of the Services that are not as they were, or have gone
    */
   apply(
     { services, slices }: Pick<ObjectChanges, 'services' | 'slices'>,
@@ -113,7 +113,12 @@ export class ServiceCompiler {
     if (moved) for (const key of this.#known.keys()) touched.add(key);
     for (const [key, object] of services) this.#ask(key, object);
     if (moved) for (const [key, { object }] of this.#known) if (!services.has(key)) this.#ask(key, object);
-    for (const key of touched) this.#compile(key);
+    for (const key of touched) {
+      const before = this.#compiled.get(key);
+      this.#compile(key);
+      // Controllers write objects all the time of which nothing that matters has changed.
+      if (isDeepStrictEqual(before, this.#compiled.get(key))) touched.delete(key);
+    }
     return touched;
   }
 

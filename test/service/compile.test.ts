@@ -148,3 +148,14 @@ describe('ten thousand Services', () => {
     expect(compiler.services.get('default/web-1')?.ports[0]?.Cluster?.slots).toBe(slots);
   });
 });
+
+it('says nothing of a Service of which nothing that matters has changed', () => {
+  const compiler = new ServiceCompiler('node-1');
+  const apply = (items: readonly object[]) => [
+    ...compiler.apply(changesBetween(undefined, objectsFrom(items)), undefined),
+  ];
+  const endpoints = [{ ip: '10.244.2.2', node: 'node-2', ready: true }];
+  expect(apply([service(), slice(endpoints)])).toEqual(['default/web']);
+  expect(apply([service({}, { annotations: { note: 'new' } }), slice(endpoints)])).toEqual([]);
+  expect(apply([slice([])])).toEqual(['default/web']);
+});

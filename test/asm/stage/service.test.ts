@@ -1,16 +1,12 @@
-// Packets to Services and back: whom they reach, and every byte of them.
+// Packets to Services and back: every byte of them.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { address } from '../../../src/net/address.ts';
-import { decide } from '../../../src/service/decide.ts';
-import { slotOf } from '../../../src/service/maglev.ts';
 import {
   ACK,
   type Addresses,
   be,
   concat,
   echoPacket,
-  FIN,
   fragmentHeader,
   hopped,
   ICMP,
@@ -29,75 +25,10 @@ import {
   udpPacket,
   vnet,
 } from '../../support/packets.ts';
-import { compilerOf, type EndpointFields, service, slice } from '../../support/services.ts';
-import {
-  type ClusterOptions,
-  fromPeer,
-  fromPod,
-  innerOf,
-  nodeOf,
-  pod,
-  tablesOf,
-  toPod,
-  underlay,
-} from '../cluster.ts';
-import { allow, type Burst, deny, fate, type PolicySpec, TestNode } from '../harness.ts';
-
-const families = [4, 6] as const;
-const VIP = { 4: '10.96.0.10', 6: 'fd00:96::a' } as const;
-const CLIENT = 40000;
-
-/** default/web of one family: http 80 → 8080, dns UDP 53 → 5353, sctp 90 → 9090. */
-function web(family: 4 | 6, endpoints: readonly EndpointFields[], spec: object = {}): object[] {
-  const ports = [
-    { name: 'http', port: 80, target: 8080, protocol: 'TCP' },
-    { name: 'dns', port: 53, target: 5353, protocol: 'UDP' },
-    { name: 'sctp', port: 90, target: 9090, protocol: 'SCTP' },
-  ];
-  return [
-    service({
-      clusterIP: VIP[family],
-      clusterIPs: [VIP[family]],
-      ports: ports.map(({ target, ...port }) => ({ ...port, targetPort: target })),
-      ...spec,
-    }),
-    slice(endpoints, {
-      type: family === 4 ? 'IPv4' : 'IPv6',
-      ports: ports.map(({ target, name, protocol }) => ({ name, protocol, port: target })),
-    }),
-  ];
-}
-
-const withWeb = (
-  family: 4 | 6,
-  endpoints: readonly EndpointFields[],
-  spec?: object,
-  more: ClusterOptions = {},
-): ClusterOptions => ({ ...more, services: compilerOf(web(family, endpoints, spec)) });
-
-const reversed = ({ src, dst }: Addresses): Addresses => ({ src: dst, dst: src });
-const ready = (ip: string, node = 'node-2'): EndpointFields => ({ ip, node, ready: true });
-
-/** The only packet that node 1 sends into the tunnel for one of its pod 2, or of another port. */
-function sent(node: TestNode, packet: Uint8Array, more?: Uint8Array, port = 2): Uint8Array {
-  const burst = node.egress(fromPod(1, port, packet, more));
-  expect(fate(burst)).toBe('Forward');
-  const datagrams = burst.messages.flatMap((message) => message.datagrams);
-  expect(datagrams).toHaveLength(1);
-  return innerOf(datagrams[0] as Uint8Array, {});
-}
-
-/** The only frame that a TAP of node 1 gets, without vnet header. */
-function delivered(burst: Burst, port = 2): Uint8Array {
-  expect(fate(burst)).toBe('Forward');
-  expect(burst.messages.map(({ slot }) => slot)).toEqual([port]);
-  return (burst.messages[0] as { bytes: Uint8Array }).bytes.slice(12);
-}
-
-const destinationOf = (packet: Uint8Array): string =>
-  Buffer.from((packet[0] as number) >> 4 === 4 ? packet.slice(16, 20) : packet.slice(24, 40)).toString('hex');
-const bytesOf = (text: string): string =>
-  Buffer.from(address(text).bytes.slice(text.includes('.') ? 12 : 0)).toString('hex');
+import { compilerOf, service, slice } from '../../support/services.ts';
+import { fromPeer, fromPod, nodeOf, pod, toPod } from '../cluster.ts';
+import { allow, deny, fate, type PolicySpec } from '../harness.ts';
+import { CLIENT, delivered, families, ready, reversed, sent, VIP, withWeb } from '../services.ts';
 
 describe.each(families)('a connection to a cluster IP over IPv%i', (family) => {
   const own = pod(family, 1, 2);
@@ -323,211 +254,6 @@ function crc32c(bytes: Uint8Array): number {
   }
   return ~crc >>> 0;
 }
-
-describe('the endpoint of a connection', () => {
-  const endpoints = Array.from({ length: 7 }, (_, i) => ready(`10.244.2.${i + 2}`));
-  const client = pod(4, 1, 2);
-
-  it('is the one that `service why` names', () => {
-    const services = compilerOf(web(4, endpoints));
-    const node = nodeOf(1, { services });
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 65535 }), (sport) => {
-        const told = decide(services, {
-          client: address(client),
-          origin: 'pod',
-          clientPort: sport,
-          to: address(VIP[4]),
-          port: 53,
-          protocol: 'UDP',
-        });
-        const went = sent(node, udpPacket({ src: client, dst: VIP[4] }, { sport, dport: 53 }));
-        if (told.verdict !== 'forward') throw new Error(told.verdict);
-        expect(destinationOf(went)).toBe(bytesOf(told.backend?.address.text ?? ''));
-      }),
-    );
-  });
-
-  it('has the slot that TypeScript computes', () => {
-    const node = nodeOf(1);
-    const at = node.scratch;
-    fc.assert(
-      fc.property(
-        fc.uint8Array({ minLength: 16, maxLength: 16 }),
-        fc.integer({ min: 0, max: 65535 }),
-        fc.constantFrom(1, 1024, 8192, 65536),
-        (bytes, port, slots) => {
-          node.bytes.set(bytes, at);
-          const one = { ...address('::'), bytes };
-          expect(node.wasm.slotOf(at, port, slots) >>> 0).toBe(slotOf(one, port, slots));
-        },
-      ),
-    );
-  });
-
-  const udpTo = (node: TestNode, sport = CLIENT) =>
-    destinationOf(sent(node, udpPacket({ src: client, dst: VIP[4] }, { sport, dport: 53 })));
-  const tables = (list: readonly EndpointFields[], spec?: object) => tablesOf(1, withWeb(4, list, spec));
-
-  it('Services 8: UDP leaves one that has gone, stays with one that serves, and comes where there was none', () => {
-    const [first, second] = [ready('10.244.2.2'), ready('10.244.2.3')] as const;
-    const node = nodeOf(1, withWeb(4, [first]));
-    expect(udpTo(node)).toBe(bytesOf(first.ip));
-    node.publish(tables([first, second]));
-    expect(udpTo(node)).toBe(bytesOf(first.ip));
-    // Terminating, but still serving.
-    node.publish(tables([{ ...first, ready: false, serving: true, terminating: true }, second]));
-    expect(udpTo(node)).toBe(bytesOf(first.ip));
-    node.publish(tables([second]));
-    expect(udpTo(node)).toBe(bytesOf(second.ip));
-    // To zero, and from zero.
-    node.publish(tables([]));
-    expect(
-      fate(node.egress(fromPod(1, 2, udpPacket({ src: client, dst: VIP[4] }, { sport: CLIENT, dport: 53 })))),
-    ).toBe('ServiceNoEndpoint');
-    node.publish(tables([first]));
-    expect(udpTo(node)).toBe(bytesOf(first.ip));
-    // The Service goes and comes: meanwhile its address is outside.
-    node.publish(tablesOf(1));
-    const past = node.egress(
-      fromPod(1, 2, udpPacket({ src: client, dst: VIP[4] }, { sport: CLIENT, dport: 53 })),
-    );
-    expect(past.messages.map(({ slot }) => slot)).toEqual([0]);
-    node.publish(tables([second]));
-    expect(udpTo(node)).toBe(bytesOf(second.ip));
-  });
-
-  const tcpTo = (node: TestNode, flags: number, fields: object = {}) =>
-    destinationOf(
-      sent(node, tcpPacket({ src: client, dst: VIP[4] }, { sport: CLIENT, dport: 80, flags, ...fields })),
-    );
-  const answers = (node: TestNode, from: string, flags: number, fields: object = {}) =>
-    delivered(
-      node.ingress(
-        fromPeer(1, tcpPacket({ src: from, dst: client }, { sport: 8080, dport: CLIENT, flags, ...fields })),
-      ),
-    );
-
-  function established(node: TestNode): string {
-    const there = tcpTo(node, SYN, { seq: 1000, ack: 0 });
-    const backend = endpoints.find(({ ip }) => bytesOf(ip) === there)?.ip ?? expect.fail(there);
-    answers(node, backend, SYN | ACK, { seq: 5000, ack: 1001 });
-    tcpTo(node, ACK, { seq: 1001, ack: 5001 });
-    return backend;
-  }
-
-  it('Services 8: a TCP connection stays with its own, whatever comes and goes', () => {
-    const node = nodeOf(1, withWeb(4, endpoints));
-    const backend = established(node);
-    const others = endpoints.filter(({ ip }) => ip !== backend);
-    for (const list of [others, others.slice(1), [ready('10.244.2.99')], []]) {
-      node.publish(tables(list));
-      expect(tcpTo(node, ACK, { seq: 1001, ack: 5001 })).toBe(bytesOf(backend));
-    }
-    node.publish(tablesOf(1));
-    expect(tcpTo(node, ACK, { seq: 1001, ack: 5001 })).toBe(bytesOf(backend));
-  });
-
-  it('a new connection from the same port after the old one has closed chooses anew', () => {
-    const node = nodeOf(1, withWeb(4, endpoints));
-    const backend = established(node);
-    tcpTo(node, FIN | ACK, { seq: 1001, ack: 5001 });
-    answers(node, backend, FIN | ACK, { seq: 5001, ack: 1002 });
-    node.publish(tables([ready('10.244.2.3')]));
-    expect(tcpTo(node, SYN, { seq: 9000, ack: 0 })).toBe(bytesOf('10.244.2.3'));
-  });
-
-  it('a SYN sent again goes elsewhere when the endpoint has gone meanwhile', () => {
-    const node = nodeOf(1, withWeb(4, [ready('10.244.2.2')]));
-    expect(tcpTo(node, SYN, { seq: 1000, ack: 0 })).toBe(bytesOf('10.244.2.2'));
-    expect(tcpTo(node, SYN, { seq: 1000, ack: 0 })).toBe(bytesOf('10.244.2.2'));
-    node.publish(tables([ready('10.244.2.3')]));
-    expect(tcpTo(node, SYN, { seq: 1000, ack: 0 })).toBe(bytesOf('10.244.2.3'));
-  });
-
-  it('Services 8: a restart loses no connection', () => {
-    const before = nodeOf(1, withWeb(4, endpoints));
-    const backend = established(before);
-    const first = udpTo(before);
-    const after = new TestNode(null, { successorOf: before });
-    expect(after.flowsKept).toBe(true);
-    after.publish(tables([...endpoints.filter(({ ip }) => ip !== backend), ready('10.244.2.77')]));
-    expect(tcpTo(after, ACK, { seq: 1001, ack: 5001 })).toBe(bytesOf(backend));
-    if (first !== bytesOf(backend)) expect(udpTo(after)).toBe(first);
-  });
-
-  it('Services 7: ClientIP affinity keeps a client for its time, and not with one that has gone', () => {
-    const spec = { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 5 } } };
-    const node = nodeOf(1, withWeb(4, [ready('10.244.2.2')], spec));
-    expect(udpTo(node, 1000)).toBe(bytesOf('10.244.2.2'));
-    node.publish(tables(endpoints, spec));
-    for (const port of [1001, 1002, 1003, 1004]) expect(udpTo(node, port)).toBe(bytesOf('10.244.2.2'));
-    node.clock += 4_000;
-    expect(udpTo(node, 1005)).toBe(bytesOf('10.244.2.2'));
-    // Without a new connection for its time: where its hash leads.
-    node.clock += 5_001;
-    const hashed =
-      endpoints[0] &&
-      decide(compilerOf(web(4, endpoints, spec)), {
-        client: address(client),
-        origin: 'pod',
-        clientPort: undefined,
-        to: address(VIP[4]),
-        port: 53,
-        protocol: 'UDP',
-      });
-    const place = hashed?.verdict === 'forward' ? hashed.backend?.address.text : undefined;
-    expect(udpTo(node, 1006)).toBe(bytesOf(place ?? ''));
-    const left = endpoints.filter(({ ip }) => ip !== place);
-    node.publish(tables(left, spec));
-    const next = udpTo(node, 1007);
-    expect(next).not.toBe(bytesOf(place ?? ''));
-    node.publish(tables(endpoints, spec));
-    expect(udpTo(node, 1008)).toBe(next);
-  });
-});
-
-describe('the node itself', () => {
-  const self = { 4: '10.244.1.0', 6: 'fd00:244:1::' } as const;
-
-  it.each(families)("reaches its own and another node's processes through a Service over IPv%i", (family) => {
-    const client = underlay(family, 1);
-    for (const [backend, source] of [
-      [underlay(family, 1), self[family]],
-      [underlay(family, 2), pod(family, 1, 1)],
-    ] as const) {
-      const node = nodeOf(1, withWeb(family, [ready(backend)], {}, { self: true }));
-      const asked = tcpPacket(
-        { src: client, dst: VIP[family] },
-        { sport: CLIENT, dport: 80, flags: SYN, ack: 0 },
-      );
-      const burst = node.egress(fromPod(1, 0, asked));
-      expect(fate(burst)).toBe('Forward');
-      const message = burst.messages[0] as { bytes: Uint8Array; datagrams: readonly Uint8Array[] };
-      const isOwn = source === self[family];
-      const there = isOwn ? message.bytes.slice(12 + 14) : innerOf(message.datagrams[0] as Uint8Array, {});
-      const sport = Buffer.from(there).readUInt16BE(family === 4 ? 20 : 40);
-      expect(there).toEqual(
-        tcpPacket({ src: source, dst: backend }, { sport, dport: 8080, flags: SYN, ack: 0 }),
-      );
-      const back = tcpPacket(
-        { src: backend, dst: source },
-        { sport: 8080, dport: sport, flags: SYN | ACK, ack: 2 },
-      );
-      const answered = isOwn ? node.egress(fromPod(1, 0, back)) : node.ingress(fromPeer(1, back));
-      expect(delivered(answered, 0)).toEqual(
-        toPod(
-          1,
-          0,
-          tcpPacket(
-            { src: VIP[family], dst: client },
-            { sport: 80, dport: CLIENT, flags: SYN | ACK, ack: 2 },
-          ),
-        ),
-      );
-    }
-  });
-});
 
 describe('there and back', () => {
   it.each(families)('every byte is as it was, and every checksum right, over IPv%i', (family) => {
