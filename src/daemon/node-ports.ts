@@ -6,7 +6,7 @@
  *     data path     ──► ow-node ──► the node's own processes, or out by the kernel's routes
  */
 import { existsSync } from 'node:fs';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import type { Desired } from '../control/desired.ts';
@@ -169,8 +169,10 @@ export class NodePorts {
   /** Per interface only: what holds for all of the host is not Overweft's. */
   async #settings(device: string): Promise<void> {
     const set = async (path: string, value: string) => {
+      const file = `/proc/sys/net/${path}`;
       try {
-        await writeFile(`/proc/sys/net/${path}`, value);
+        // In a container these are read-only, and may be right.
+        if ((await readFile(file, 'utf8')).trim() !== value) await writeFile(file, value);
       } catch (error) {
         this.#log.warn({ err: error }, `${path} cannot be set to ${value}`);
       }

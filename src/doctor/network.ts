@@ -1,5 +1,5 @@
 // Underlay, routes and settings of the network namespace that the daemon runs in.
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { ipQuery } from '../host/iproute.ts';
 import { type Address, parseAddress } from '../net/address.ts';
@@ -152,23 +152,15 @@ function sysctls({ config, addon }: Subject): Finding[] {
       ),
     );
   }
-  const forwards = ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'].filter(
-    (name) => sysctl(name) === 0,
-  );
-  if (config.masquerade.enabled && config.masquerade.forwarding === 'off' && forwards.length > 0) {
-    const advice = forwards.map((name) => `sysctl -w ${name}=1`).join('; ');
-    found.push(
-      finding(
-        'warning',
-        'forwarding',
-        `${forwards.join(' and ')} is 0: pods do not reach the world outside`,
-        advice,
-      ),
-    );
-  } else
-    found.push(
-      ok('forwarding', forwards.length === 0 ? 'the host forwards' : 'switched on for single devices'),
-    );
+  const isReadOnly = !isWritable('/proc/sys/net/ipv4/conf/all/rp_filter');
+  if (isReadOnly) found.push(readOnlySettings());
+  const off = ['net.ipv4.ip_forward', 'net.ipv6.conf.all.forwarding'].filter((name) => sysctl(name) === 0);
+  if (off.length === 0) found.push(ok('forwarding', 'the host forwards'));
+  else if (isReadOnly || config.masquerade.forwarding === 'off') {
+    const message = `${off.join(' and ')} is 0: pods do not reach the world outside`;
+    const advice = off.map((name) => `sysctl -w ${name}=1`).join('; ');
+    found.push(finding(config.masquerade.enabled ? 'warning' : 'note', 'forwarding', message, advice));
+  } else found.push(ok('forwarding', 'is switched on for single devices'));
   const most = sysctl('net.core.rmem_max') ?? Number.POSITIVE_INFINITY;
   const { bufferBytes } = config.underlay;
   if (most < bufferBytes && !addon.probe().rcvbufForce.available) {
@@ -182,6 +174,26 @@ function sysctls({ config, addon }: Subject): Finding[] {
     );
   }
   return found;
+}
+
+function readOnlySettings(): Finding {
+  const what = '/proc/sys is read-only here: the daemon cannot make settings of its own interfaces';
+  if (sysctl('net.ipv4.conf.default.rp_filter') !== 1) return finding('note', 'sysctl', what);
+  return finding(
+    'warning',
+    'sysctl',
+    `${what}, and net.ipv4.conf.default.rp_filter is 1: what other nodes send to this one is dropped`,
+    'sysctl -w net.ipv4.conf.default.rp_filter=2 on the host, or run a privileged container',
+  );
+}
+
+function isWritable(file: string): boolean {
+  try {
+    accessSync(file, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Services that take away what they have not made: systemd-networkd rules, NetworkManager interfaces. */

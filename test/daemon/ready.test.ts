@@ -37,10 +37,13 @@ describeWith([root, tun, command('setpriv')], 'a daemon that becomes ready', () 
     await ns.exec('ip', 'address', 'add', '192.0.2.1/32', 'dev', 'lo');
     process.env.NOTIFY_SOCKET = `${directory}/notify`;
     process.env.WATCHDOG_USEC = '1000000';
-    // As deploy/ starts it, with no more capabilities: the process that systemd knows must be the one that tells it.
+    // As deploy/ starts it: /proc/sys is read-only in a container, and there are no more capabilities than these. The
+    // process that systemd knows must be the one that tells it.
+    const contain = 'mount --bind /proc/sys /proc/sys && mount -o remount,ro,bind /proc/sys && exec "$@"';
     const program = fileURLToPath(new URL('../../deploy/overweft', import.meta.url));
     const bounding = '--bounding-set=-all,+net_admin,+net_raw,+sys_admin';
-    daemon = startDaemon(place, ['setpriv', bounding, '--no-new-privs', program]);
+    const container = ['unshare', '--mount', 'sh', '-c', contain, 'sh'];
+    daemon = startDaemon(place, [...container, 'setpriv', bounding, '--no-new-privs', program]);
     delete process.env.NOTIFY_SOCKET;
     delete process.env.WATCHDOG_USEC;
   });

@@ -237,6 +237,31 @@ describeWith([root, tun, command('nft'), command('setpriv')], 'overweft doctor',
       expect(of(findings, 'CAP_NET_RAW')[0]).toMatchObject({ severity: 'warning' });
     });
 
+    it('settings that cannot be made, as in a container', async () => {
+      const script = 'mount --bind /proc/sys /proc/sys; mount -o remount,ro,bind /proc/sys; exec "$@"';
+      const examined = async () => {
+        const { stdout } = await run('unshare', ['--mount', 'sh', '-c', script, 'sh', ...program, ...flags], {
+          netns: 'owdoctor',
+        });
+        return findingsIn(stdout);
+      };
+      const set = (name: string, value: number) =>
+        ns.exec('sh', '-c', `echo ${value} > /proc/sys/net/ipv4/${name}`);
+      await set('conf/default/rp_filter', 1);
+      await set('ip_forward', 0);
+      const strict = await examined();
+      expect(of(strict, 'sysctl')[0]).toMatchObject({
+        severity: 'warning',
+        message: expect.stringContaining('/proc/sys is read-only'),
+      });
+      expect(of(strict, 'forwarding')[0]).toMatchObject({
+        severity: 'warning',
+        advice: expect.stringContaining('sysctl -w net.ipv4.ip_forward=1'),
+      });
+      await set('conf/default/rp_filter', 2);
+      expect(of(await examined(), 'sysctl')[0]).toMatchObject({ severity: 'note' });
+    });
+
     it('programs that are not installed, and goes on without them', async () => {
       const { status, findings } = await examine({ env: { PATH: '/nowhere' } });
       expect(status).toBe(1);
