@@ -73,7 +73,11 @@ describeWith([command('go')], 'kubernetes store', () => {
   const remove = (name: string) => cluster.ask('DELETE', `${pods}/${name}?gracePeriodSeconds=0`);
   const setStatus = (name: string, status: object) =>
     cluster.ask('PATCH', `${pods}/${name}/status`, { status }, 'application/merge-patch+json');
-  const names = () => store?.state.objects?.pods.map(({ metadata }) => metadata.name).sort();
+  const names = () =>
+    store?.state.objects?.pods
+      .filter(({ metadata }) => metadata.namespace === 'default')
+      .map(({ metadata }) => metadata.name)
+      .sort();
   const soon = <T>(value: () => T) => expect.poll(value, { timeout: 90_000, interval: 20 });
 
   it('reads what there is, and follows it', async () => {

@@ -38,6 +38,13 @@ describeWith([root, tun, go], 'Kubernetes', () => {
   const ask = async (pod: Pod, servers: readonly string[]) =>
     answersOf(await kubectl('exec', pod.name, '--', '/tool', 'ask', '8080', ...servers));
 
+  it('each daemon registers its own node', async () => {
+    await until('both are registered', async () => {
+      const nodes = await cluster.objects('nodes');
+      return nodes.every(({ metadata }) => Number(metadata.annotations['overweft.io/mtu']) > 0);
+    });
+  });
+
   it('a Deployment rolls out over both nodes, and all pods reach all pods without NAT', async () => {
     await cluster.apply(
       deployment('web', 4, ['serve', '8080']),

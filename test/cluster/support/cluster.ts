@@ -69,7 +69,11 @@ async function start(all: Awaited<ReturnType<typeof bootMachines>>): Promise<Clu
     JSON.parse(await kubectl('get', kind, '-o', 'json', ...more)).items;
 
   await kubectl('apply', '-f', rbac);
-  const token = (await kubectl('create', 'token', account.name, '--namespace=kube-system')).trim();
+  /** Such as the pod of a DaemonSet has: it says on which node, which is the only one that its owner may write to. */
+  const tokenOn = async (node: string): Promise<string> => {
+    const bound = ['--bound-object-kind=Node', `--bound-object-name=${node}`];
+    return (await kubectl('create', 'token', account.name, '--namespace=kube-system', ...bound)).trim();
+  };
 
   const startNode = async (machine: Machine): Promise<Node> => {
     const containerd = await startContainerd(machine);
@@ -77,8 +81,9 @@ async function start(all: Awaited<ReturnType<typeof bootMachines>>): Promise<Clu
     const ranges = async () =>
       JSON.parse(await kubectl('get', 'node', machine.name, '-o', 'json')).spec.podCIDRs?.length;
     await until(`${machine.name} has ranges of addresses`, async () => (await ranges()) === 2);
+    const kubeconfig = controlPlane.kubeconfig(account, machine.folder, await tokenOn(machine.name));
     const overweft = await startOverweft(machine, {
-      store: { type: 'kubernetes', kubeconfig: controlPlane.kubeconfig(account, machine.folder, token) },
+      store: { type: 'kubernetes', kubeconfig },
       podNetwork: { clusterCIDRs, serviceCIDRs },
       dns: {},
     });
