@@ -59,6 +59,10 @@ export const TABLES_NODE6: u32 = 144;
 export const TABLES_SELF4: u32 = 176;
 /** 16 bytes: the same over IPv6. */
 export const TABLES_SELF6: u32 = 192;
+/** 16 bytes: address of this node that has every node port over IPv4. Unspecified: there is none. */
+export const TABLES_NODE_PORTS4: u32 = 208;
+/** 16 bytes: the same over IPv6. */
+export const TABLES_NODE_PORTS6: u32 = 224;
 /** Hash of frontends (asm/layout/services.ts): HASH_BASE, HASH_MASK, HASH_COUNT. */
 export const TABLES_FRONTENDS: u32 = 160;
 /** u32: not 0: some port has a rate. */

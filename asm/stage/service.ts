@@ -32,6 +32,7 @@ import {
   FRONTEND_INSIDE,
   FRONTEND_KIND,
   FRONTEND_LOAD_BALANCER,
+  FRONTEND_NODE_PORT,
   FRONTEND_OUTSIDE,
   FRONTEND_SERVICE,
   POOL_AFFINITY,
@@ -48,6 +49,8 @@ import {
   PORT_KIND,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
+  TABLES_NODE_PORTS4,
+  TABLES_NODE_PORTS6,
   TABLES_NODE4,
   TABLES_NODE6,
   TABLES_SELF4,
@@ -106,7 +109,7 @@ export function service(packet: Packet, flow: usize, asks: bool): void {
     }
     if (followFront(packet, flow, asks)) return;
   }
-  const frontend = frontendFind(area, packet.destination(), packet.protocol(), packet.dport());
+  const frontend = frontendOf(packet);
   if (frontend === 0) {
     noFrontend(packet, flow);
     return;
@@ -151,7 +154,7 @@ function stillServes(packet: Packet, front: usize, row: usize): bool {
     if (state !== FLOW_IS_NEW) return true;
   }
   if (load<u32>(row, TRANSLATION_CHECKED) === epoch) return true;
-  const frontend = frontendFind(area, packet.destination(), packet.protocol(), packet.dport());
+  const frontend = frontendOf(packet);
   if (frontend !== 0) {
     const place = backendFind(
       poolOf(packet, frontend),
@@ -167,6 +170,21 @@ function stillServes(packet: Packet, front: usize, row: usize): bool {
   }
   if (flow !== 0 && isFrontOf(front, flow)) flowRemove(flow);
   return false;
+}
+
+/**
+ * Frontend at which the packet knocks; 0: none. A node port is one at the addresses of other nodes, too: what came there by
+ * a tunnel could not leave by another.
+ */
+function frontendOf(packet: Packet): usize {
+  const destination = packet.destination();
+  const found = frontendFind(area, destination, packet.protocol(), packet.dport());
+  if (found !== 0) return found;
+  const to = endpointFind(area, destination);
+  if (to === 0 || !(<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE)) return 0;
+  const here = area + (packet.version() === 4 ? TABLES_NODE_PORTS4 : TABLES_NODE_PORTS6);
+  const own = frontendFind(area, here, packet.protocol(), packet.dport());
+  return own !== 0 && <u32>load<u8>(own, FRONTEND_KIND) === FRONTEND_NODE_PORT ? own : 0;
 }
 
 function noFrontend(packet: Packet, flow: usize): void {

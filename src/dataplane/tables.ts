@@ -33,6 +33,8 @@ import {
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
   TABLES_NODE_PORT,
+  TABLES_NODE_PORTS4,
+  TABLES_NODE_PORTS6,
   TABLES_NODE4,
   TABLES_NODE6,
   TABLES_ROUTER_MAC,
@@ -230,6 +232,10 @@ export class TableArea {
     const self = (family: 4 | 6) => node.podCIDRs.find(({ address: { family: its } }) => its === family);
     this.#to.bytes(this.#area + TABLES_SELF4, self(4)?.address.bytes ?? new Uint8Array(16));
     this.#to.bytes(this.#area + TABLES_SELF6, self(6)?.address.bytes ?? new Uint8Array(16));
+    const addresses = desired.services.node?.statusAddresses ?? [];
+    const knocked = (family: 4 | 6) => addresses.find((one) => one.family === family);
+    this.#to.bytes(this.#area + TABLES_NODE_PORTS4, knocked(4)?.bytes ?? new Uint8Array(16));
+    this.#to.bytes(this.#area + TABLES_NODE_PORTS6, knocked(6)?.bytes ?? new Uint8Array(16));
   }
 
   #writeTunnels(before: TableInput | undefined, input: TableInput): void {

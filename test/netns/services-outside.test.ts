@@ -34,6 +34,7 @@ const families = [
     nodes: ['192.0.2.1', '192.0.2.2'],
     inPodNetwork: ['10.244.1.1', '10.244.2.1'],
     pods: ['10.244.1.2', '10.244.2.3'],
+    neighbour: '10.244.1.4',
     balancer: '203.0.113.10',
     external: '203.0.113.20',
     route: '203.0.113.0/24',
@@ -46,6 +47,7 @@ const families = [
     nodes: ['2001:db8::1', '2001:db8::2'],
     inPodNetwork: ['fd00:244:1::1', 'fd00:244:2::1'],
     pods: ['fd00:244:1::2', 'fd00:244:2::3'],
+    neighbour: 'fd00:244:1::4',
     balancer: '2001:db8:113::10',
     external: '2001:db8:113::20',
     route: '2001:db8:113::/64',
@@ -166,6 +168,9 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       endpoints(2);
       await eventually('ow-pod1', balancer, PORT).toBe(pods[0]);
       await eventually('ow-pod1', nodes[0], NODE_PORT).toBe(pods[0]);
+      expect(await knock('ow-pod1', nodes[1], NODE_PORT)).toBe(pods[0]);
+      endpoints(1);
+      await eventually('ow-pod3', nodes[1], NODE_PORT).toBe(facts.neighbour);
     });
 
     it('Services 10: node ports are reachable from the node itself', async () => {
