@@ -210,7 +210,7 @@ async function startDaemon(
       await Promise.all([nodePorts.apply(live.desired, live.interfaceMtu), ports.configure(live)]);
       // Needs ow-node.
       await masquerade.apply(live.desired);
-      await dns?.listen(live.desired.node.resolverAddresses);
+      dns?.listen(live.desired.node.resolverAddresses);
       await outside.follow();
       registrar.follow();
     },

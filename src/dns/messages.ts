@@ -16,8 +16,7 @@ export interface DnsThreadData {
 
 export type Order =
   | { readonly type: 'names'; readonly changes: NameChanges }
-  /** Answered with `listening`. */
-  | { readonly type: 'listen'; readonly id: number; readonly addresses: readonly string[] }
+  | { readonly type: 'listen'; readonly addresses: readonly string[] }
   /** Answered with `counters`. */
   | { readonly type: 'counters'; readonly id: number };
 
@@ -31,7 +30,6 @@ export interface DnsState {
 
 export type Notice =
   | { readonly type: 'ready' }
-  | { readonly type: 'listening'; readonly id: number }
   | { readonly type: 'counters'; readonly id: number; readonly state: DnsState }
   /** Addresses at which nothing listens, and why, whenever that changes. */
   | { readonly type: 'faults'; readonly faults: Readonly<Record<string, string>> };

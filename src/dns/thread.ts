@@ -15,6 +15,9 @@ import { isEmpty, nameChanges } from './objects.ts';
 /** This file's own form: TypeScript under test, JavaScript when built. */
 const program = new URL(`./worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url);
 
+/** A thread that does not answer is stuck. */
+const ANSWER_MS = 10_000;
+
 type DnsConfig = NonNullable<Config['dns']>;
 
 export interface DnsThreadEvents {
@@ -27,7 +30,7 @@ export interface DnsThreadEvents {
 export class DnsThread {
   readonly #worker: Worker;
   readonly #withPods: boolean;
-  readonly #waiting = new Map<number, (notice: Notice) => void>();
+  readonly #waiting = new Map<number, (state: DnsState) => void>();
   #addresses = '';
   #lastId = 0;
   #stopping = false;
@@ -54,7 +57,7 @@ export class DnsThread {
       worker.on('message', (notice: Notice) => {
         if (notice.type === 'ready') resolve();
         else if (notice.type === 'faults') events.faults(notice.faults);
-        else thread.#waiting.get(notice.id)?.(notice);
+        else thread.#waiting.get(notice.id)?.(notice.state);
       });
       const died = (error: Error) => {
         reject(error);
@@ -73,18 +76,29 @@ export class DnsThread {
     if (!isEmpty(names)) this.#tell({ type: 'names', changes: names });
   }
 
-  /** @returns when it listens there; does nothing when that is where it listens */
-  async listen(addresses: readonly Address[]): Promise<void> {
+  /** Has it listen there, and nowhere else; packets and pods need not wait for that. */
+  listen(addresses: readonly Address[]): void {
     const texts = addresses.map(({ text }) => text);
     if (texts.join() === this.#addresses) return;
     this.#addresses = texts.join();
-    await this.#ask((id) => ({ type: 'listen', id, addresses: texts }));
+    this.#tell({ type: 'listen', addresses: texts });
   }
 
-  async state(): Promise<DnsState> {
-    const notice = await this.#ask((id) => ({ type: 'counters', id }));
-    if (notice.type !== 'counters') throw new TypeError(`the resolver answers ${notice.type}`);
-    return notice.state;
+  /** @throws Error where the thread does not answer */
+  state(): Promise<DnsState> {
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(id);
+        reject(new Error(`the resolver has not answered for ${ANSWER_MS} ms`));
+      }, ANSWER_MS);
+      this.#waiting.set(id, (state) => {
+        clearTimeout(timer);
+        this.#waiting.delete(id);
+        resolve(state);
+      });
+      this.#tell({ type: 'counters', id });
+    });
   }
 
   async stop(): Promise<void> {
@@ -94,16 +108,5 @@ export class DnsThread {
 
   #tell(order: Order): void {
     this.#worker.postMessage(order);
-  }
-
-  #ask(order: (id: number) => Order): Promise<Notice> {
-    const id = ++this.#lastId;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, (notice) => {
-        this.#waiting.delete(id);
-        resolve(notice);
-      });
-      this.#tell(order(id));
-    });
   }
 }

@@ -55,9 +55,7 @@ function obey(order: Order): void {
       for (const text of order.addresses) own.add(text);
       zone.nameServers = addressesByFamily(order.addresses);
       findUpstreams();
-      void listeners
-        .listen(order.addresses.map(address))
-        .then(() => tell({ type: 'listening', id: order.id }));
+      void listeners.listen(order.addresses.map(address));
       break;
     case 'counters': {
       const counters = statistics.counters(forwarder.cached);

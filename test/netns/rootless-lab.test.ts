@@ -25,8 +25,9 @@ describeWith([root, tun, command('dig')], 'lab of an ordinary user', () => {
       expect(status, stdout).toBe(0);
     }
     const dig = ['ip', 'netns', 'exec', 'ow-pod1', 'dig', '+short', '@169.254.20.10'];
-    const version = await user.overweft(['enter', ...dig, 'dns-version.cluster.local', 'TXT']);
-    expect(version.stdout).toBe('"1.1.0"\n');
+    const version = async () =>
+      (await user.overweft(['enter', ...dig, 'dns-version.cluster.local', 'TXT'])).stdout;
+    await expect.poll(version).toBe('"1.1.0"\n');
     const socket = '/run/user/65534/overweft/lab/node-1/run/overweft.sock';
     const outside = await user.overweft(['status', '--json', '--socket', socket]);
     expect(JSON.parse(outside.stdout).node).toBe('node-1');
