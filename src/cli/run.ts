@@ -26,7 +26,8 @@ export function runCommand(): Command {
       const settings = inherited ? withoutHost(inherited.on(written)) : await withUnderlay(written);
       const ending = await runDaemon(settings, inherited, inherited ? undefined : written);
       if (ending === 'anew') startAnew();
-      process.exitCode = ending === 'anew' ? 1 : ending;
       if (inherited) leave(settings);
+      // What a daemon that could not start has begun, but for its workers, is still open.
+      process.exit(ending === 'anew' ? 1 : ending);
     });
 }

@@ -42,6 +42,7 @@ import { Masquerade } from './masquerade.ts';
 import { metricsOf } from './metrics.ts';
 import { NodePorts } from './node-ports.ts';
 import { chooseOffloads, maxBatch, offloadBits } from './offloads.ts';
+import { claimNamespace } from './only-one.ts';
 import { PathMtus } from './path-mtu.ts';
 import { PortFile, portFileIn } from './port-file.ts';
 import { Ports } from './ports.ts';
@@ -140,7 +141,8 @@ async function startDaemon(
   const module = compileDataPath();
   const wasm = instantiate<ControlExports>(module, memory.wasm);
   const flowsKept = openFlows(addon, wasm, memory, plan, join(runDirectory, 'flows'));
-  // The flow file is locked now: no other daemon runs here.
+  await claimNamespace();
+  // The flow file is locked now: no other daemon has this directory.
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   const offloads = chooseOffloads(config, addon.probe(), inherited === undefined);
   memory.view.setUint32(CONTROL_OFFLOADS, offloadBits(offloads), true);
@@ -152,6 +154,10 @@ async function startDaemon(
     failures: (_, failures) => void ports.failed(failures, controller).catch(portFault),
   });
   await pool.start(module, config.workers, config.polling.spin);
+  // Workers end when they are asked to: without that, one that cannot start would stay.
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => pool.stop());
+  undo.defer(() => rmSync(pidFile, { force: true }));
 
   const counters = {
     ports: CounterRows.ports(memory, config.workers),
@@ -343,6 +349,7 @@ async function startDaemon(
   );
   void whenReady();
   void followRoutes();
+  undo.move();
 
   /** Without an end: a cluster state may become good at any time. */
   async function whenReady(): Promise<void> {

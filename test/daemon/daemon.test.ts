@@ -395,6 +395,37 @@ describeWith([root, tun], 'daemon', () => {
       expect((await call(socket, 'GET', '/healthz')).status).toBe(200);
     });
 
+    it('is the only one in its network namespace', async () => {
+      const config = readFileSync(node.daemon.config, 'utf8');
+      const file = `${node.manifests}/../other.yaml`;
+      writeFileSync(file, config.replace(/^runDirectory: .*$/m, `runDirectory: ${node.manifests}/../other`));
+      const second = await overweft(['run', '--config', file], { netns: names.node });
+      expect(second.status).toBe(1);
+      expect(second.stderr).toContain('another daemon runs in this network namespace');
+      expect((await call(socket, 'GET', '/healthz')).status).toBe(200);
+    });
+
+    it('ends when it cannot start, however far it has come', async () => {
+      await using ns = await netns('owctl-late-end');
+      const directory = `${node.manifests}/../late-end`;
+      const file = `${directory}.yaml`;
+      const config = {
+        node: 'node-1',
+        runDirectory: directory,
+        store: { type: 'file', directory: node.manifests },
+        underlay: { addresses: ['192.0.2.1'] },
+        // Longer than the address of a Unix socket can be (unix(7)): found out when workers and TAPs are there.
+        api: { socket: `${directory}/${'x'.repeat(108)}` },
+      };
+      writeFileSync(file, JSON.stringify(config));
+      const { status, stderr } = await overweft(['run', '--config', file], { netns: ns.name });
+      expect({ status, stderr }).toMatchObject({
+        status: 1,
+        stderr: expect.stringContaining('cannot start: listen'),
+      });
+      expect(existsSync(`${directory}/pid`)).toBe(false);
+    });
+
     it('says how much room its run directory lacks, in one line', async () => {
       const directory = `${node.manifests}/../full`;
       mkdirSync(directory);
