@@ -8,16 +8,12 @@
  * Frames count with their Ethernet header, superframes once.
  */
 import {
-  IOV_LENGTH,
-  IOV_SIZE,
   RX_FRAME_LENGTH,
   RX_FRAME_PORT,
   RX_FRAME_SIZE,
   TAP_PAUSED,
   TX_BYTES,
   TX_FRAMES,
-  TX_IOV,
-  TX_IOVS,
   TX_MESSAGE_SIZE,
   TX_SLOT,
 } from '../layout/burst';
@@ -33,35 +29,19 @@ import {
   WORKER_SHAPING,
   WORKER_SWITCH_COUNT,
   WORKER_TIME,
-  WORKER_TX_IOVS,
   WORKER_TX_MESSAGES,
 } from '../layout/memory';
 import {
-  BLOCK_BYTES,
-  BLOCK_LENGTH,
-  BLOCK_NEXT,
-  BLOCK_NEXT_FRAME,
   BUCKET_EGRESS,
   BUCKET_INGRESS,
   BUCKET_ROW_SIZE,
   MAX_SWITCHES,
-  QUEUE_BYTES,
-  QUEUE_FIRST,
   QUEUE_IS_PAUSED,
-  QUEUE_LAST,
-  QUEUE_ROW_SIZE,
-  SHAPER_BLOCK_COUNT,
-  SHAPER_BLOCK_SIZE,
-  SHAPER_BLOCKS,
-  SHAPER_FREE,
   SHAPER_HOLDING,
   SHAPER_HOLDING_COUNT,
   SHAPER_PAUSED,
   SHAPER_PAUSED_COUNT,
-  SHAPER_QUEUES,
   SHAPER_SWITCHES,
-  SHAPER_TOUCHED,
-  SHAPER_USED,
 } from '../layout/shaper';
 import {
   PORT_COST_SHIFT,
@@ -78,21 +58,18 @@ import { bucketIsOpen, bucketTake } from '../table/bucket';
 import { countPortOne, countVerdict } from '../table/counters';
 import { portRow } from '../table/snapshot';
 import {
-  iovs,
-  messagePush,
-  messages,
-  messagesEnd,
-  messagesKeep,
-  messagesReset,
-  messageToPort,
-} from '../transmit/message';
+  HELD_ENTRIES,
+  heldBytes,
+  heldDrop,
+  heldFirst,
+  heldLength,
+  heldPush,
+  hold,
+  queueOf,
+} from '../transmit/held';
+import { iovs, messages, messagesEnd, messagesKeep, messagesReset, messageToPort } from '../transmit/message';
 import { Verdict } from '../verdict';
 import { area, base, burstBegin } from '../worker';
-
-/** Bytes of a frame in one block. */
-const PAYLOAD: u32 = SHAPER_BLOCK_SIZE - BLOCK_BYTES;
-/** Most blocks of a frame. */
-const LONGEST: u32 = 64;
 
 /** Charges ports for the first `frames` rows of WORKER_RX_FRAMES. */
 export function shapeFromPorts(frames: u32): void {
@@ -155,10 +132,6 @@ function take(port: u32, direction: u32, time: i64, burst: u64, cost: u64, bytes
   bucketTake(bucketOf(port, direction), time, <i64>burst, <i64>taken);
 }
 
-function queueOf(port: u32): usize {
-  return base + WORKER_SHAPER + SHAPER_QUEUES + port * QUEUE_ROW_SIZE;
-}
-
 // ---- from a port ------------------------------------------------------------------------------
 
 function pause(port: u32): void {
@@ -197,14 +170,14 @@ function passes(message: usize, time: i64): bool {
   const row = portRow(area, port);
   const cost = row === 0 ? 0 : load<u64>(row, PORT_INGRESS_COST);
   if (cost === 0) return true;
-  const queue = queueOf(port);
+  const isFirst = heldFirst(port) === 0;
   const bytes = load<u32>(message, TX_BYTES) - VNET_HEADER;
-  if (load<u32>(queue, QUEUE_FIRST) === 0 && bucketIsOpen(bucketOf(port, BUCKET_INGRESS), time)) {
+  if (isFirst && bucketIsOpen(bucketOf(port, BUCKET_INGRESS), time)) {
     take(port, BUCKET_INGRESS, time, load<u64>(row, PORT_INGRESS_BURST), cost, bytes);
     return true;
   }
-  const isFull = load<u32>(queue, QUEUE_BYTES) + bytes > load<u32>(row, PORT_INGRESS_LIMIT);
-  if (isFull || !hold(message, queue, port)) refuse(message, port);
+  if (!hold(message, port, load<u32>(row, PORT_INGRESS_LIMIT))) refuse(message, port);
+  else if (isFirst) listAdd(SHAPER_HOLDING, SHAPER_HOLDING_COUNT, port);
   return false;
 }
 
@@ -216,69 +189,24 @@ function refuse(message: usize, port: u32): void {
   countPortOne(port, PORT_DROPS, frames);
 }
 
-/** Copies a message to the end of the port's queue; false when no blocks are left. */
-function hold(message: usize, queue: usize, port: u32): bool {
-  const length = load<u32>(message, TX_BYTES);
-  const state = base + WORKER_SHAPER;
-  const needed = (length + PAYLOAD - 1) / PAYLOAD;
-  if (load<u32>(state, SHAPER_USED) + needed > SHAPER_BLOCK_COUNT) return false;
-  const first = blockTake(state);
-  store<u32>(first, 0, BLOCK_NEXT_FRAME);
-  store<u32>(first, length, BLOCK_LENGTH);
-  let block = first;
-  let room = PAYLOAD;
-  let entry = base + WORKER_TX_IOVS + load<u32>(message, TX_IOV) * IOV_SIZE;
-  const end = entry + load<u32>(message, TX_IOVS) * IOV_SIZE;
-  for (; entry < end; entry += IOV_SIZE) {
-    let from = <usize>load<u32>(entry);
-    let left = load<u32>(entry, IOV_LENGTH);
-    while (left !== 0) {
-      if (room === 0) {
-        const next = blockTake(state);
-        store<u32>(block, <u32>next, BLOCK_NEXT);
-        block = next;
-        room = PAYLOAD;
-      }
-      const bytes = min(left, room);
-      memory.copy(block + BLOCK_BYTES + (PAYLOAD - room), from, bytes);
-      from += bytes;
-      left -= bytes;
-      room -= bytes;
-    }
-  }
-  append(queue, first, length - VNET_HEADER, port);
-  return true;
-}
-
-function append(queue: usize, frame: usize, bytes: u32, port: u32): void {
-  if (load<u32>(queue, QUEUE_FIRST) === 0) {
-    store<u32>(queue, <u32>frame, QUEUE_FIRST);
-    listAdd(SHAPER_HOLDING, SHAPER_HOLDING_COUNT, port);
-  } else store<u32>(<usize>load<u32>(queue, QUEUE_LAST), <u32>frame, BLOCK_NEXT_FRAME);
-  store<u32>(queue, <u32>frame, QUEUE_LAST);
-  store<u32>(queue, load<u32>(queue, QUEUE_BYTES) + bytes, QUEUE_BYTES);
-}
-
 function letGo(time: i64): void {
   const list = base + WORKER_SHAPER;
   for (let i: u32 = 0; i < load<u32>(list, SHAPER_HOLDING_COUNT); ) {
     const port = load<u32>(list + (i << 2), SHAPER_HOLDING);
-    const queue = queueOf(port);
     const row = portRow(area, port);
-    while (load<u32>(queue, QUEUE_FIRST) !== 0) {
-      const frame = <usize>load<u32>(queue, QUEUE_FIRST);
-      if (!isFor(frame, row)) discard(queue, frame);
-      else if (messages >= MAX_TX_MESSAGES || iovs + LONGEST > MAX_IOVS) return;
-      else if (!send(queue, frame, row, port, time)) break;
+    while (heldFirst(port) !== 0) {
+      if (!isFor(heldBytes(port), row)) heldDrop(port);
+      else if (messages >= MAX_TX_MESSAGES || iovs + HELD_ENTRIES > MAX_IOVS) return;
+      else if (!send(row, port, time)) break;
     }
-    if (load<u32>(queue, QUEUE_FIRST) === 0) listRemove(SHAPER_HOLDING, SHAPER_HOLDING_COUNT, i);
+    if (heldFirst(port) === 0) listRemove(SHAPER_HOLDING, SHAPER_HOLDING_COUNT, i);
     else i++;
   }
 }
 
 /** Whether the port is still that of the pod for which a frame waits. */
 function isFor(frame: usize, row: usize): bool {
-  const mac = frame + BLOCK_BYTES + VNET_HEADER;
+  const mac = frame + VNET_HEADER;
   return (
     row !== 0 &&
     load<u32>(mac) === load<u32>(row, PORT_MAC) &&
@@ -286,49 +214,16 @@ function isFor(frame: usize, row: usize): bool {
   );
 }
 
-/** False while the port is in debt. Its blocks are free at once: nothing takes any before the burst has been sent. */
-function send(queue: usize, frame: usize, row: usize, port: u32, time: i64): bool {
+/** False while the port is in debt. */
+function send(row: usize, port: u32, time: i64): bool {
   const cost = load<u64>(row, PORT_INGRESS_COST);
   if (cost !== 0 && !bucketIsOpen(bucketOf(port, BUCKET_INGRESS), time)) return false;
-  let left = load<u32>(frame, BLOCK_LENGTH);
-  take(port, BUCKET_INGRESS, time, load<u64>(row, PORT_INGRESS_BURST), cost, left - VNET_HEADER);
+  const bytes = heldLength(port) - VNET_HEADER;
+  take(port, BUCKET_INGRESS, time, load<u64>(row, PORT_INGRESS_BURST), cost, bytes);
   // Its fate was settled when it was taken in.
-  const message = messageToPort(port, 0);
-  for (let block = frame; block !== 0; block = <usize>load<u32>(block, BLOCK_NEXT)) {
-    const bytes = min(left, PAYLOAD);
-    messagePush(message, block + BLOCK_BYTES, bytes);
-    left -= bytes;
-  }
-  discard(queue, frame);
+  heldPush(messageToPort(port, 0), port);
+  heldDrop(port);
   return true;
-}
-
-/** Takes the first frame off a queue. */
-function discard(queue: usize, frame: usize): void {
-  const state = base + WORKER_SHAPER;
-  const bytes = load<u32>(frame, BLOCK_LENGTH) - VNET_HEADER;
-  store<u32>(queue, load<u32>(frame, BLOCK_NEXT_FRAME), QUEUE_FIRST);
-  store<u32>(queue, load<u32>(queue, QUEUE_BYTES) - bytes, QUEUE_BYTES);
-  let last = frame;
-  let count: u32 = 1;
-  for (; load<u32>(last, BLOCK_NEXT) !== 0; count++) last = <usize>load<u32>(last, BLOCK_NEXT);
-  store<u32>(last, load<u32>(state, SHAPER_FREE), BLOCK_NEXT);
-  store<u32>(state, <u32>frame, SHAPER_FREE);
-  store<u32>(state, load<u32>(state, SHAPER_USED) - count, SHAPER_USED);
-}
-
-/** A block of which there is one left, with no next one. */
-function blockTake(state: usize): usize {
-  let block = <usize>load<u32>(state, SHAPER_FREE);
-  if (block !== 0) store<u32>(state, load<u32>(block, BLOCK_NEXT), SHAPER_FREE);
-  else {
-    const touched = load<u32>(state, SHAPER_TOUCHED);
-    store<u32>(state, touched + 1, SHAPER_TOUCHED);
-    block = state + SHAPER_BLOCKS + touched * SHAPER_BLOCK_SIZE;
-  }
-  store<u32>(state, load<u32>(state, SHAPER_USED) + 1, SHAPER_USED);
-  store<u32>(block, 0, BLOCK_NEXT);
-  return block;
 }
 
 // ---- lists of ports, each port at most once -----------------------------------------------------
