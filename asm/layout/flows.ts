@@ -24,7 +24,7 @@ export const FLOWS_MAGIC: u32 = 0;
 export const FLOWS_MAGIC_VALUE: u32 = 0x4c46574f;
 /** u32: version of this layout. */
 export const FLOWS_VERSION: u32 = 4;
-export const FLOWS_VERSION_VALUE: u32 = 3;
+export const FLOWS_VERSION_VALUE: u32 = 4;
 /** u32: bytes of the region. */
 export const FLOWS_SIZE: u32 = 8;
 /** u32: epoch of the tables last published over it. */
@@ -142,8 +142,8 @@ export const DIRECTION_REVERSE: u32 = 1;
 
 // ---- translation: the other ends of a connection, in the direction from its originator ---------
 //
-//      0        16            32      34      36     40        44        48     52     56    64
-//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ service ┼ checked ┼ hint ┼ keep ┼ zero ┤
+//      0        16            32      34      36     40        44     48     52    64
+//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ checked ┼ hint ┼ keep ┼ zero ┤
 //
 // A front, or an affinity, which counts nothing, has its own in its entry, so that a look-up has it at hand.
 //
@@ -158,14 +158,12 @@ export const TRANSLATION_DESTINATION: u32 = 16;
 export const TRANSLATION_PORTS: u32 = 32;
 /** u32: entry that has these ends, from the region's start; it may have gone. */
 export const TRANSLATION_TWIN: u32 = 36;
-/** u32: FRONTEND_SERVICE that the client knocked at. */
-export const TRANSLATION_SERVICE: u32 = 40;
 /** u32: epoch under which the backend was last found to serve; of fronts. */
-export const TRANSLATION_CHECKED: u32 = 44;
+export const TRANSLATION_CHECKED: u32 = 40;
 /** u32: place of the backend in its pool then; of fronts. */
-export const TRANSLATION_HINT: u32 = 48;
+export const TRANSLATION_HINT: u32 = 44;
 /** u32: milliseconds for which a client keeps its endpoint; of FLOW_FLAG_AFFINITY. */
-export const TRANSLATION_KEEP: u32 = 52;
+export const TRANSLATION_KEEP: u32 = 48;
 
 /** Clients' ports begin here: ip_local_port_range of Linux, and all others begin higher. */
 export const FIRST_CLIENT_PORT: u32 = 32_768;

@@ -15,8 +15,8 @@
 
 // ---- frontend: an address and port at which clients knock ---------------------------------
 //
-//      0         16     18      19     20       24        28        32
-//      ├ address ┼ port ┼ proto ┼ kind ┼ inside ┼ outside ┼ service ┤
+//      0         16     18      19     20       24        28     32
+//      ├ address ┼ port ┼ proto ┼ kind ┼ inside ┼ outside ┼ zero ┤
 //
 export const FRONTEND_SIZE: u32 = 32;
 /** 16 bytes. */
@@ -31,8 +31,6 @@ export const FRONTEND_KIND: u32 = 19;
 export const FRONTEND_INSIDE: u32 = 20;
 /** u32: pool for clients outside, absolute. */
 export const FRONTEND_OUTSIDE: u32 = 24;
-/** u32: number of the Service's port, for names in the flow log. */
-export const FRONTEND_SERVICE: u32 = 28;
 
 /** Kinds, in the order of frontendKinds (src/service/ports.ts). */
 export const FRONTEND_CLUSTER_IP: u32 = 1;

@@ -4,10 +4,9 @@ import {
   FLOW_FLAG_TRANSLATED,
   FLOW_FLAGS,
   FRONT_TRANSLATION,
+  TRANSLATION_CHECKED,
   TRANSLATION_DESTINATION,
-  TRANSLATION_HINT,
   TRANSLATION_PORTS,
-  TRANSLATION_SERVICE,
   TRANSLATION_SOURCE,
 } from '../layout/flows';
 import { WORKER_PACKETS } from '../layout/memory';
@@ -60,10 +59,10 @@ function lead(front: usize, packet: Packet): void {
   copyChecked(row, receivedOf(packet));
 }
 
-/** Copies SERVICE, CHECKED and HINT. */
+/** Copies CHECKED and HINT. */
 export function copyChecked(to: usize, from: usize): void {
-  store<u64>(to, load<u64>(from, TRANSLATION_SERVICE), TRANSLATION_SERVICE);
-  store<u32>(to, load<u32>(from, TRANSLATION_HINT), TRANSLATION_HINT);
+  // Side by side.
+  store<u64>(to, load<u64>(from, TRANSLATION_CHECKED), TRANSLATION_CHECKED);
 }
 
 /** @returns a front with the ends that the packet had when it came, 0: there is no room */

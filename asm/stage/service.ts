@@ -22,7 +22,6 @@ import {
   TRANSLATION_DESTINATION,
   TRANSLATION_HINT,
   TRANSLATION_PORTS,
-  TRANSLATION_SERVICE,
   TRANSLATION_SOURCE,
 } from '../layout/flows';
 import { PACKET_FROM_NODE, PACKET_IS_FOR_SERVICE, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
@@ -34,7 +33,6 @@ import {
   FRONTEND_LOAD_BALANCER,
   FRONTEND_NODE_PORT,
   FRONTEND_OUTSIDE,
-  FRONTEND_SERVICE,
   POOL_AFFINITY,
   POOL_EMPTY,
   POOL_SLOTS_COUNT,
@@ -231,7 +229,6 @@ function open(packet: Packet, frontend: usize, front: usize): void {
   const backend = backendAt(pool, place);
   keepReceived(packet);
   const received = receivedOf(packet);
-  store<u32>(received, load<u32>(frontend, FRONTEND_SERVICE), TRANSLATION_SERVICE);
   store<u32>(received, epoch, TRANSLATION_CHECKED);
   store<u32>(received, place, TRANSLATION_HINT);
   copyAddress(packet.destination(), backend);

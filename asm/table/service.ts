@@ -11,7 +11,6 @@ import {
   FRONTEND_OUTSIDE,
   FRONTEND_PORT,
   FRONTEND_PROTOCOL,
-  FRONTEND_SERVICE,
   FRONTEND_SIZE,
   POOL_BACKENDS,
   POOL_BACKENDS_COUNT,
@@ -92,7 +91,6 @@ export function frontendPut(
   kind: u32,
   inside: u32,
   outside: u32,
-  service: u32,
 ): bool {
   const low = <u64>a0 | ((<u64>a1) << 32);
   const high = <u64>a2 | ((<u64>a3) << 32);
@@ -109,7 +107,6 @@ export function frontendPut(
   store<u8>(row, <u8>kind, FRONTEND_KIND);
   store<u32>(row, inside, FRONTEND_INSIDE);
   store<u32>(row, outside, FRONTEND_OUTSIDE);
-  store<u32>(row, service, FRONTEND_SERVICE);
   return true;
 }
 

@@ -44,7 +44,6 @@ export interface ControlExports {
     kind: number,
     inside: number,
     outside: number,
-    service: number,
   ): number;
   frontendRemove(
     area: number,

@@ -182,7 +182,7 @@ export class ServiceTables {
     outside: number,
   ): void {
     const { area } = this.#to;
-    if (!this.#wasm.frontendPut(area, ...words(address), protocol, port, kind, inside, outside, 0))
+    if (!this.#wasm.frontendPut(area, ...words(address), protocol, port, kind, inside, outside))
       throw new TablesFull('frontends', this.#capacity.frontends, this.#frontends.size + 1);
     this.#frontends.add(`${address.text} ${protocol} ${port}`);
   }
