@@ -1,7 +1,7 @@
 // Kubernetes on two nodes that Overweft joins: workloads, Services, policies, and what befalls nodes and daemons.
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed } from 'vitest';
 import { describeWith, go, root, tun } from '../support/requires.ts';
-import { answersOf, translated, unanswered } from './support/answers.ts';
+import { allAnswers, answersOf, translated, unanswered } from './support/answers.ts';
 import { type Cluster, type KubernetesObject, startCluster } from './support/cluster.ts';
 import { podNamespaces } from './support/containerd.ts';
 import { until } from './support/until.ts';
@@ -58,8 +58,7 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     const addresses = web.flatMap(({ ips }) => ips);
     expect(new Set(addresses).size).toBe(8);
     for (const client of [...(await pods('client')), ...(await pods('agent')), ...web]) {
-      const answers = await ask(client, addresses);
-      expect(unanswered(answers), client.name).toEqual([]);
+      const answers = await allAnswers(() => ask(client, addresses));
       expect(translated(answers), client.name).toEqual([]);
     }
   });
@@ -88,9 +87,7 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     const { clusterIPs } = JSON.parse(await kubectl('get', 'service', 'web', '-o', 'json')).spec;
     const knocked = [...clusterIPs, 'web', 'web.default.svc.cluster.local'];
     for (const client of await pods('client')) {
-      await until('it answers', async () => unanswered(await ask(client, knocked)).length === 0);
-      const answers = await ask(client, knocked);
-      expect(unanswered(answers), client.name).toEqual([]);
+      const answers = await allAnswers(() => ask(client, knocked));
       expect(translated(answers), client.name).toEqual([]);
     }
   });
@@ -140,8 +137,7 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     await kubectl('wait', '--for=condition=Ready', 'pod/late', '--timeout=180s');
     const there = [...before, ...(await pods('late'))];
     const addresses = there.flatMap(({ ips }) => ips);
-    for (const client of await pods('client'))
-      await until('all are reached', async () => unanswered(await ask(client, addresses)).length === 0);
+    for (const client of await pods('client')) await allAnswers(() => ask(client, addresses));
     expect((await pods('web')).map(({ name, ips }) => [name, ips])).toEqual(
       before.map(({ name, ips }) => [name, ips]),
     );
@@ -158,15 +154,8 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     await rolledOut('deployment/web');
     const web = await pods('web');
     expect(new Set(web.map(({ node }) => node)).size).toBe(2);
-    for (const client of await pods('client'))
-      expect(
-        unanswered(
-          await ask(
-            client,
-            web.flatMap(({ ips }) => ips),
-          ),
-        ),
-      ).toEqual([]);
+    const addresses = web.flatMap(({ ips }) => ips);
+    for (const client of await pods('client')) await allAnswers(() => ask(client, addresses));
   });
 
   it('workloads that are gone leave nothing', async () => {

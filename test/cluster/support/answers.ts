@@ -1,4 +1,5 @@
 // What `tool ask` prints.
+import { until } from './until.ts';
 
 export interface Answer {
   readonly protocol: string;
@@ -26,3 +27,15 @@ export const unanswered = (answers: readonly Answer[]): string[] =>
 /** Those in whose way somebody changed the address. */
 export const translated = (answers: readonly Answer[]): Answer[] =>
   answers.filter(({ own, seen }) => own !== seen);
+
+/** Asks until all answer, as a slow machine may need it; returns what they said then. */
+export async function allAnswers(ask: () => Promise<Answer[]>): Promise<Answer[]> {
+  let answers: Answer[] = [];
+  await until('all answer', async () => {
+    answers = await ask();
+    const silent = unanswered(answers);
+    if (silent.length > 0) throw new Error(`nothing from ${silent.join(', ')}`);
+    return true;
+  });
+  return answers;
+}
