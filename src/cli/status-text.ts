@@ -149,12 +149,24 @@ function storeRows({ store }: Status): string[][] {
   ];
 }
 
-function faultRows({ fault, store, warnings, peers, underlay, masquerade, dns }: Status): string[][] {
+function faultRows({
+  fault,
+  store,
+  warnings,
+  peers,
+  underlay,
+  masquerade,
+  dns,
+  outside,
+}: Status): string[][] {
+  const { divert, healthChecks, announced } = outside;
+  const outsideFaults = [divert, announced, ...healthChecks].flatMap((part) => part.fault ?? []);
   return [
     ...(fault === null ? [] : [['snapshot', fault]]),
     ...peers.flatMap(troubles),
     ...(underlay.fault === null ? [] : [['underlay', underlay.fault]]),
     ...masquerade.faults.map((text) => ['masquerade', text]),
+    ...outsideFaults.map((text) => ['services', text]),
     ...Object.entries(dns?.faults ?? {}).map(([address, fault]) => ['dns', address, fault]),
     ...store.faults.map(({ source, object, field, message }) => [source, object, field, message]),
     ...warnings.map((warning) => ['warning', warning]),

@@ -3,10 +3,13 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { daemonStatus } from '../../src/daemon/client.ts';
+import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
+import { trafficIn } from '../../src/lab/traffic.ts';
 import { type Greeter, greeter } from '../support/greeter.ts';
 import { dropsOf, type Lab, labUp } from '../support/lab.ts';
 import type { Netns } from '../support/netns.ts';
 import { outsideHost, outsideIps } from '../support/outside.ts';
+import { program } from '../support/overweft-node.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
 import { must, run } from '../support/run.ts';
 import { service, slice } from '../support/services.ts';
@@ -24,6 +27,15 @@ try:
   with socket.create_connection(('${address}', ${port}), timeout=2) as s: print(s.recv(64).decode())
 except ConnectionRefusedError: print('refused')
 except TimeoutError: print('silence')
+`;
+
+const datagram = (address: string, port: number, size: number) => `
+import socket
+s = socket.socket(socket.AF_INET6 if ':' in '${address}' else socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2)
+for attempt in range(5):
+  s.sendto(bytes(${size}), ('${address}', ${port}))
+  try: print(len(s.recv(65535))); break
+  except OSError: pass
 `;
 
 const families = [
@@ -95,13 +107,15 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       ),
     );
   /** Endpoints on these nodes, 1 and 2. */
-  const endpoints = (...numbers: readonly (1 | 2)[]) => {
+  const endpoints = (...list: readonly ('UDP' | 1 | 2)[]) => {
+    const numbers = list.filter((one) => one !== 'UDP');
+    const protocol = numbers.length < list.length ? 'UDP' : 'TCP';
     for (const { type, pods } of families)
       write(
         `slice-${type}.json`,
         slice(
           numbers.map((i) => ({ ip: pods[i - 1] ?? '', node: `node-${i}`, pod: `pod-${i}` })),
-          { name: `web-${type.toLowerCase()}`, type, ports: [{ name: 'http', port: TARGET }] },
+          { name: `web-${type.toLowerCase()}`, type, ports: [{ name: 'http', port: TARGET, protocol }] },
         ),
       );
   };
@@ -163,6 +177,22 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       await eventually('ow-outside', balancer, PORT).toBe(inPodNetwork[0]);
     });
 
+    it('carries datagrams in fragments there and back', async () => {
+      published({ ports: [{ name: 'http', port: PORT, nodePort: NODE_PORT, protocol: 'UDP' }] });
+      for (const i of [1, 2] as const) {
+        endpoints('UDP', i);
+        await expect
+          .poll(
+            async () => {
+              const program = datagram(nodes[0], NODE_PORT, 4000);
+              return (await run('/usr/bin/python3', ['-c', program], { netns: 'ow-outside' })).stdout.trim();
+            },
+            { ...PATIENCE, timeout: 40_000 },
+          )
+          .toBe('4000');
+      }
+    });
+
     it('Services 4: pods reach the load balancer of policy Local without an endpoint on their node', async () => {
       published({ externalTrafficPolicy: 'Local' }, balancer);
       endpoints(2);
@@ -180,6 +210,35 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       endpoints(1);
       await eventually('ow-node1', nodes[0], NODE_PORT).toBe(nodes[0]);
     });
+  });
+
+  it('keeps connections over a kill of the daemon in their way', async () => {
+    published({ ports: [{ name: 'http', port: PORT, nodePort: NODE_PORT }] });
+    endpoints(2);
+    await eventually('ow-outside', '192.0.2.1', NODE_PORT).toBe('10.244.1.1');
+    await using server = trafficIn('ow-pod2');
+    await server.listen({ port: TARGET + 1, mode: 'sink' });
+    for (const { type, pods } of families)
+      write(
+        `slice-${type}.json`,
+        slice([{ ip: pods[1], node: 'node-2', pod: 'pod-2' }], {
+          name: `web-${type.toLowerCase()}`,
+          type,
+          ports: [{ name: 'http', port: TARGET + 1 }],
+        }),
+      );
+    await using sender = trafficIn('ow-outside');
+    await expect
+      .poll(
+        async () =>
+          (await sender.connect({ address: '192.0.2.1', port: NODE_PORT, timeoutMs: 1_000 })).connected,
+        PATIENCE,
+      )
+      .toBe(true);
+    const transfer = sender.send({ address: '192.0.2.1', port: NODE_PORT, bytes: 64 << 20, hash: true });
+    process.kill((await daemonStatus(node(1).socket)).pid, 'SIGKILL');
+    await daemonReady(startDaemon(node(1), program));
+    expect(await transfer).toMatchObject({ intact: true });
   });
 
   it('says what it takes from the kernel, and puts it back when it is gone', async () => {

@@ -1,4 +1,4 @@
-// A server that tells each client the address that it sees.
+// A server that tells each client the address that it sees, and sends datagrams back.
 import { spawn } from 'node:child_process';
 import { run } from './run.ts';
 
@@ -9,7 +9,13 @@ import socket, threading
 s = socket.socket(socket.AF_INET6)
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-s.bind(('::', ${PORT})); s.listen(16); print('ready', flush=True)
+s.bind(('::', ${PORT})); s.listen(16)
+u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+u.bind(('::', ${PORT}))
+def echo():
+    while True: u.sendto(*u.recvfrom(65535))
+threading.Thread(target=echo, daemon=True).start()
+print('ready', flush=True)
 while True:
     c, peer = s.accept(); c.sendall(peer[0].removeprefix('::ffff:').encode()); c.close()
 `;
