@@ -84,7 +84,8 @@ describeWith([command('go')], 'kubernetes store', () => {
     await create(pod('a', { app: 'web' }));
     await start();
     await soon(names).toEqual(['a']);
-    expect(told).toHaveLength(1);
+    // A server that has just started changes objects of its own.
+    expect(told.filter(({ pods }) => pods.size > 0)).toHaveLength(1);
     const [a] = store?.state.objects?.pods ?? [];
     expect(a).toMatchObject({ metadata: { labels: { app: 'web' } }, spec: { nodeName: 'node-1' } });
     expect(JSON.stringify(a), 'what nobody asks for takes no memory').not.toMatch(/note|managedFields|image/);
@@ -115,7 +116,7 @@ describeWith([command('go')], 'kubernetes store', () => {
       await Promise.all(all.slice(i, i + 50).map((name) => create(pod(name))));
     await start();
     await soon(names).toEqual(all);
-    expect(told).toHaveLength(1);
+    expect(told.filter(({ pods }) => pods.size > 0)).toHaveLength(1);
     await cluster.ask('DELETE', `${pods}?gracePeriodSeconds=0`);
     await soon(names).toEqual([]);
   });
