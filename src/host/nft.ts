@@ -1,4 +1,6 @@
 // nftables through nft(8): in JSON as libnftables-json(5) has it, or as a script where JSON cannot say it.
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { run } from './command.ts';
 import { inside } from './netns.ts';
 
@@ -15,20 +17,26 @@ export interface NftOptions {
  * @throws CommandError with what nft says of the one that it refuses
  */
 export const nft = (commands: readonly NftCommand[], options?: NftOptions): Promise<void> =>
-  feed('nft -j -f -', JSON.stringify({ nftables: commands }), options);
+  feed(['-j'], JSON.stringify({ nftables: commands }), options);
 
 /**
  * Runs a script as one transaction. Sets of typeof, and those to which packets add, have no JSON before nftables 1.1.
  * @throws CommandError with what nft says of the line that it refuses
  */
-export const nftScript = (script: string, options?: NftOptions): Promise<void> =>
-  feed('nft -f -', script, options);
+export const nftScript = (script: string, options?: NftOptions): Promise<void> => feed([], script, options);
 
-async function feed(command: string, input: string, { netns }: NftOptions = {}): Promise<void> {
+async function feed(flags: readonly string[], input: string, { netns }: NftOptions = {}): Promise<void> {
   // nft opens /dev/stdin by its name, which a socket, Node.js' kind of pipe, does not bear.
-  const args = ['-c', `cat | ${command}`];
-  if (netns === undefined) await run('sh', args, { input });
-  else await run(...inside(netns, 'sh', args), { input });
+  const directory = await mkdtemp(`${tmpdir()}/overweft-nft-`);
+  try {
+    const file = `${directory}/input`;
+    await writeFile(file, input);
+    const args = [...flags, '-f', file];
+    if (netns === undefined) await run('nft', args);
+    else await run(...inside(netns, 'nft', args));
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 }
 
 /** Commands that take a table away, whether it is there or not. */
