@@ -57,7 +57,10 @@ describe('deploy/', () => {
 
   it('mounts what the configuration and the runtimes ask for, and nothing else', () => {
     const hostPaths = Object.fromEntries(
-      pod.volumes.map((volume: Json) => [volume.name, volume.hostPath?.path ?? volume.configMap.name]),
+      pod.volumes.map((volume: Json) => [
+        volume.name,
+        volume.hostPath?.path ?? volume.configMap?.name ?? 'memory',
+      ]),
     );
     const mounts = ({ volumeMounts }: Json): Record<string, string> =>
       Object.fromEntries(volumeMounts.map((mount: Json) => [mount.mountPath, hostPaths[mount.name]]));
@@ -67,6 +70,7 @@ describe('deploy/', () => {
       [config.runDirectory]: config.runDirectory,
       '/run/netns': '/run/netns',
       [config.cni.confDirectory ?? '']: '/etc/cni/net.d',
+      '/tmp': 'memory',
     });
     expect(mounts(installer)).toEqual({ '/opt/cni/bin': '/opt/cni/bin' });
     const used = [daemon, installer].flatMap(({ volumeMounts }) => volumeMounts.map((one: Json) => one.name));
