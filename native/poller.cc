@@ -43,7 +43,7 @@ void Poller::remove(int fd, uint32_t slot) {
 }
 
 void Poller::pause(int fd, uint32_t slot, bool paused) {
-  control(epoll_.get(), EPOLL_CTL_MOD, fd, slot, paused ? 0 : EPOLLIN);
+  control(epoll_.get(), EPOLL_CTL_MOD, fd, slot, paused ? uint32_t{0} : uint32_t{EPOLLIN});
 }
 
 void Poller::listen(UniqueFd wakeup) {
