@@ -26,7 +26,7 @@ describeWith([root, tun, command('go')], 'cluster state of an API server', () =>
 
   beforeAll(async () => {
     lab = await labUp();
-    underlay = await joinUnderlay();
+    underlay = await joinUnderlay(lab);
     cluster = await kubernetes(serverAddress);
     const objects: Json[] = readdirSync(lab.manifests).map((file) =>
       parse(readFileSync(`${lab.manifests}/${file}`, 'utf8')),

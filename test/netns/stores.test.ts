@@ -26,7 +26,7 @@ describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
 
   beforeAll(async () => {
     lab = await labUp();
-    underlay = await joinUnderlay();
+    underlay = await joinUnderlay(lab);
     server = await etcd({ address: serverAddress });
     for (const file of readdirSync(lab.manifests)) {
       const object = parse(readFileSync(`${lab.manifests}/${file}`, 'utf8'));

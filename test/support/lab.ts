@@ -26,7 +26,9 @@ export async function restart(
 ): Promise<void> {
   writeFileSync(node.config, stringify(changed(parse(readFileSync(node.config, 'utf8')))));
   process.kill((await daemonStatus(node.socket)).pid, 'SIGKILL');
-  await daemonReady(startDaemon(node, program));
+  await daemonReady(startDaemon(node, program)).catch((error: Error) => {
+    throw new Error(`${error.message}\n${logTail(node, 20)}`);
+  });
 }
 
 /** Names of what a lab may have left: namespaces, its directory, daemons. */
