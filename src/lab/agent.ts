@@ -55,11 +55,12 @@ export interface Operations {
   beat(options: { connection: number; timeoutMs: number }): Promise<{ answered: boolean; ms: number }>;
   /** Counts datagrams on both families from now on. */
   listenUdp(options: { port: number }): Promise<null>;
-  /** Sends datagrams whose content says what it must be; sizes are taken in turn. */
+  /** Sends datagrams whose content says what it must be, numbered from `first` (0); sizes are taken in turn. */
   sendUdp(options: {
     address: string;
     port: number;
     sizes: number[];
+    first?: number;
     count: number;
     perSecond: number;
   }): Promise<null>;
@@ -156,13 +157,13 @@ const operations: Operations = {
     return null;
   },
 
-  async sendUdp({ address, port, sizes, count, perSecond }) {
+  async sendUdp({ address, port, sizes, first = 0, count, perSecond }) {
     const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
     const begin = performance.now();
     for (let n = 0; n < count; n++) {
       const wait = (n / perSecond) * 1000 - (performance.now() - begin);
       if (wait >= 1) await new Promise((resolve) => setTimeout(resolve, wait));
-      const datagram = numbered(n, sizes[n % sizes.length] ?? 0);
+      const datagram = numbered(first + n, sizes[(first + n) % sizes.length] ?? 0);
       await new Promise<void>((resolve, reject) =>
         socket.send(datagram, port, address, (error) => (error ? reject(error) : resolve())),
       );

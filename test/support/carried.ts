@@ -21,8 +21,7 @@ export async function carriedUdp(
   await receiver.listenUdp({ port });
   for (let sent = 0; sent < count; ) {
     const window = Math.min(WINDOW, count - sent);
-    const turned = sizes.map((_, i) => sizes[(sent + i) % sizes.length] ?? 0);
-    await sender.sendUdp({ address, port, sizes: turned, count: window, perSecond: 5000 });
+    await sender.sendUdp({ address, port, sizes, first: sent, count: window, perSecond: 5000 });
     sent += window;
     const deadline = performance.now() + PATIENCE_MS;
     while ((await receiver.receivedUdp({ port })).received < sent && performance.now() < deadline)
