@@ -30,7 +30,10 @@ interface Named {
 const nameKey = ({ metadata }: Named): string => metadata.name;
 export const namespacedKey = ({ metadata }: Named): string => `${metadata.namespace}/${metadata.name}`;
 
-export const noChanges: ObjectChanges = {
+/** A map for each kind of object, by their keys. */
+export type Maps<T> = Readonly<Record<keyof Objects, Map<string, T>>>;
+
+export const emptyMaps = <T>(): Maps<T> => ({
   nodes: new Map(),
   namespaces: new Map(),
   pods: new Map(),
@@ -38,7 +41,9 @@ export const noChanges: ObjectChanges = {
   clusterPolicies: new Map(),
   services: new Map(),
   slices: new Map(),
-};
+});
+
+export const noChanges: ObjectChanges = emptyMaps<never>();
 
 const nothing: Objects = {
   nodes: [],

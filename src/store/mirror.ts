@@ -10,7 +10,7 @@
  * for one that denies everything. Pure.
  */
 import type { Issue } from '../config/issues.ts';
-import { namespacedKey, type ObjectChanges } from '../control/changes.ts';
+import { emptyMaps, type Maps, namespacedKey, type ObjectChanges } from '../control/changes.ts';
 import { closedPolicy } from '../control/closed-policy.ts';
 import { type Kind, type Objects, objectFields } from '../control/objects.ts';
 import { type AnyObject, nameOf, type RawObject, readObject } from '../control/read-object.ts';
@@ -38,18 +38,6 @@ interface Known {
   readonly good: AnyObject | undefined;
   readonly faults: readonly StoreFault[];
 }
-
-type Maps<T> = Readonly<Record<keyof Objects, Map<string, T>>>;
-
-const emptyMaps = <T>(): Maps<T> => ({
-  nodes: new Map(),
-  namespaces: new Map(),
-  pods: new Map(),
-  policies: new Map(),
-  clusterPolicies: new Map(),
-  services: new Map(),
-  slices: new Map(),
-});
 
 const clusterWide = new Set<string>(['Node', 'Namespace', 'ClusterNetworkPolicy'] satisfies Kind[]);
 const keyOf = (object: AnyObject) =>
