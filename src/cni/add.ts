@@ -6,7 +6,7 @@
  */
 import type { Config } from '../config/schema.ts';
 import { addressesOf, objectOf } from '../control/pods.ts';
-import { PortError } from '../daemon/ports.ts';
+import { PortError } from '../daemon/ports/ports.ts';
 import { gateway4, gateway6 } from '../dataplane/tables.ts';
 import { ipBatch } from '../host/iproute.ts';
 import { namespaceId } from '../host/netns.ts';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { addressField, macField, nameField, pathField } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
-import { interfaceField } from '../daemon/port-file.ts';
+import { interfaceField } from '../daemon/ports/port-file.ts';
 import { bandwidthField } from './bandwidth.ts';
 import { CniError, codes } from './error.ts';
 import { dnsField, resultField } from './result.ts';

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../config/schema.ts';
 import type { Controller } from '../daemon/controller.ts';
-import type { Ports } from '../daemon/ports.ts';
+import type { Ports } from '../daemon/ports/ports.ts';
 import type { Ledger } from '../ipam/ledger.ts';
 import type { Store } from '../store/store.ts';
 

@@ -5,7 +5,7 @@ import type { Config } from '../config/schema.ts';
 import type { Objects } from '../control/objects.ts';
 import type { Tunnel } from '../control/topology.ts';
 import type { Controller } from '../daemon/controller.ts';
-import { PortError, type Ports } from '../daemon/ports.ts';
+import { PortError, type Ports } from '../daemon/ports/ports.ts';
 import { type Explanation, PolicyOracle } from '../policy/why.ts';
 import { type Pair, pairsOf } from './pairs.ts';
 import { probe, type Reach } from './probe.ts';

@@ -15,8 +15,8 @@ import { nameField } from '../config/fields.ts';
 import { issuesOf } from '../config/issues.ts';
 import type { Address } from '../net/address.ts';
 import type { Health, Verdict } from './health.ts';
-import { type PortPlace, portRequest } from './port-file.ts';
-import { PortError } from './ports.ts';
+import { type PortPlace, portRequest } from './ports/port-file.ts';
+import { PortError } from './ports/ports.ts';
 
 /** What the API is made of. */
 export interface ApiHandlers {

@@ -25,8 +25,8 @@ import { overhead } from '../dataplane/tunnel-header.ts';
 import { isSameFacts, type TunnelFacts } from '../dataplane/tunnel-rows.ts';
 import type { Decision } from '../policy/compiled.ts';
 import type { Store } from '../store/store.ts';
-import type { UnderlaySockets } from './sockets.ts';
-import type { Underlay } from './underlay.ts';
+import type { Underlay } from './peers/underlay.ts';
+import type { UnderlaySockets } from './ports/sockets.ts';
 
 /** Between two tries of what has failed. */
 const RETRY_MS = 3_000;

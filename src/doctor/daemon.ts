@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Config } from '../config/schema.ts';
 import { daemonStatus } from '../daemon/client.ts';
-import { RULE_PROTOCOL } from '../daemon/node-ports.ts';
+import { RULE_PROTOCOL } from '../daemon/outside/node-ports.ts';
 import { run } from '../host/command.ts';
 import { ipQuery } from '../host/iproute.ts';
 import { faultText } from '../store/store.ts';

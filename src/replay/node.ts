@@ -22,7 +22,7 @@ import { changesBetween } from '../control/changes.ts';
 import { type Cluster, clusterOf } from '../control/cluster.ts';
 import { type Desired, desiredOf, podMac } from '../control/desired.ts';
 import type { Tunnel } from '../control/topology.ts';
-import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/node-ports.ts';
+import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../daemon/outside/node-ports.ts';
 import { createMemory, type Memory, planMemory } from '../dataplane/memory.ts';
 import {
   type ControlExports,

@@ -3,7 +3,7 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { delimiter } from 'node:path';
 import { env, execve } from 'node:process';
 import type { Config } from '../config/schema.ts';
-import { portFileIn } from '../daemon/port-file.ts';
+import { portFileIn } from '../daemon/ports/port-file.ts';
 import type { Addon } from '../phy/addon.ts';
 import { RootlessError } from './error.ts';
 import { endKeeper, ensureKeeper } from './keeper.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { announcements } from '../../src/daemon/announcement.ts';
+import { announcements } from '../../src/daemon/outside/announcement.ts';
 import { address } from '../../src/net/address.ts';
 import { checksum } from '../../src/net/checksum.ts';
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { parseConfig } from '../../src/config/load.ts';
-import { masqueradeCommands } from '../../src/daemon/masquerade-rules.ts';
+import { masqueradeCommands } from '../../src/daemon/outside/masquerade-rules.ts';
 import { address } from '../../src/net/address.ts';
 import { prefix } from '../../src/net/prefix.ts';
 

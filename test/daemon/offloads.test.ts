@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { OFFLOAD_COALESCE, OFFLOAD_TSO, OFFLOAD_UDP_SEGMENT, OFFLOAD_USO } from '../../asm/layout/memory.ts';
-import { chooseOffloads, maxBatch, offloadBits } from '../../src/daemon/offloads.ts';
-import { ladder } from '../../src/daemon/path-mtu.ts';
+import { ladder } from '../../src/daemon/peers/path-mtu.ts';
+import { chooseOffloads, maxBatch, offloadBits } from '../../src/daemon/ports/offloads.ts';
 import type { HostFeatures, Probe } from '../../src/phy/addon.ts';
 import { loadConfigText } from '../support/configuration.ts';
 

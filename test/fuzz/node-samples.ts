@@ -1,4 +1,4 @@
-import { FIRST_POD_SLOT } from '../../src/daemon/node-ports.ts';
+import { FIRST_POD_SLOT } from '../../src/daemon/outside/node-ports.ts';
 import { formatMac } from '../../src/net/mac.ts';
 import type { Sample } from '../../src/replay/inspector.ts';
 import type { ReplayNode } from '../../src/replay/node.ts';

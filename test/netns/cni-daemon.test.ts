@@ -168,7 +168,7 @@ describeWith([root, tun, command('strace')], 'CNI and its daemon', () => {
       describePod('owcnid-a');
       const { json: prevResult } = await add('owcnid-a');
       await node.restart(signal);
-      expect(await reaches(nodeNs.name, bare(prevResult.ips)[1])).toBe(true);
+      await expect.poll(() => reaches(nodeNs.name, bare(prevResult.ips)[1]), { timeout: 15_000 }).toBe(true);
       const checked = await callPlugin('CHECK', config({ prevResult }), container('owcnid-a'));
       expect(checked).toMatchObject({ status: 0, stdout: '' });
       await pod('owcnid-b');
@@ -176,6 +176,7 @@ describeWith([root, tun, command('strace')], 'CNI and its daemon', () => {
       const other = bare((await add('owcnid-b')).json.ips);
       for (const address of bare(prevResult.ips)) expect(other).not.toContain(address);
     },
+    60_000,
   );
 
   it('CNI 5: what is deleted, or loses its namespace, while no daemon runs is released by the next one', async () => {

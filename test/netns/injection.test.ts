@@ -1,7 +1,7 @@
 // Superframes through the node's kernel: probed, used, and not used where they would not come through.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { daemonStatus } from '../../src/daemon/client.ts';
-import type { InjectionState } from '../../src/daemon/injection.ts';
+import type { InjectionState } from '../../src/daemon/ports/injection.ts';
 import { type Traffic, trafficIn } from '../../src/lab/traffic.ts';
 import { addon } from '../native/burst.ts';
 import { type Lab, labUp, restart } from '../support/lab.ts';

@@ -2,7 +2,7 @@
 import { MAX_PORTS } from '../../../asm/layout/memory.ts';
 import { type Cluster, clusterOf } from '../../control/cluster.ts';
 import type { Objects } from '../../control/objects.ts';
-import { FIRST_POD_SLOT } from '../../daemon/node-ports.ts';
+import { FIRST_POD_SLOT } from '../../daemon/outside/node-ports.ts';
 import type { Decision, Traffic } from '../compiled.ts';
 import { type End, Ends } from '../ends.ts';
 import { standIn } from '../stand-in.ts';

@@ -1,9 +1,9 @@
 // How the interfaces of pods and of the node are set up, as lines for `ip -batch`. Pure.
-import { gateway4, gateway6 } from '../dataplane/tables.ts';
-import type { IpLines } from '../host/iproute.ts';
-import type { Address } from '../net/address.ts';
-import { formatMac, type Mac } from '../net/mac.ts';
-import type { Prefix } from '../net/prefix.ts';
+import { gateway4, gateway6 } from '../../dataplane/tables.ts';
+import type { IpLines } from '../../host/iproute.ts';
+import type { Address } from '../../net/address.ts';
+import { formatMac, type Mac } from '../../net/mac.ts';
+import type { Prefix } from '../../net/prefix.ts';
 
 /** Superframes stay below this, so that with all headers they fit an IP packet. */
 const GSO_MAX = 61_000;

@@ -6,16 +6,16 @@
  *                        └─► announcer       which node speaks for a load balancer's address
  */
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import type { Protocol } from '../control/object-fields.ts';
-import type { Address } from '../net/address.ts';
-import { knocksOf } from '../service/outside.ts';
-import type { Frontend } from '../service/ports.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Protocol } from '../../control/object-fields.ts';
+import type { Address } from '../../net/address.ts';
+import { knocksOf } from '../../service/outside.ts';
+import type { Frontend } from '../../service/ports.ts';
+import type { Controller } from '../controller.ts';
+import type { Liveness } from '../peers/liveness.ts';
 import { Announcer, type AnnounceState } from './announce.ts';
-import type { Controller } from './controller.ts';
 import { Divert, type DivertState } from './divert.ts';
 import { type HealthCheckState, HealthChecks } from './health-check.ts';
-import type { Liveness } from './liveness.ts';
 
 export interface OutsideState {
   readonly divert: DivertState;

@@ -3,9 +3,9 @@ import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { z } from 'zod';
-import { macField, nameField, pathField } from '../config/fields.ts';
-import type { Bandwidth } from '../dataplane/rates.ts';
-import { formatMac, type Mac } from '../net/mac.ts';
+import { macField, nameField, pathField } from '../../config/fields.ts';
+import type { Bandwidth } from '../../dataplane/rates.ts';
+import { formatMac, type Mac } from '../../net/mac.ts';
 
 /** Name of a network interface as the kernel takes it (dev_valid_name, net/core/dev.c). */
 export const interfaceField = z

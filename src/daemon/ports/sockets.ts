@@ -10,7 +10,7 @@ import {
   CONTROL_SOCKET_PORTS,
   FIRST_SOCKET_SLOT,
   MAX_SOCKETS,
-} from '../../asm/layout/memory.ts';
+} from '../../../asm/layout/memory.ts';
 import {
   SOCKET_GENEVE,
   SOCKET_IPIP4,
@@ -18,13 +18,13 @@ import {
   SOCKET_IPIP6_6,
   SOCKET_NONE,
   SOCKET_VXLAN,
-} from '../../asm/layout/tables.ts';
-import type { Config, Encapsulation } from '../config/schema.ts';
-import type { Tunnel } from '../control/topology.ts';
-import type { Memory } from '../dataplane/memory.ts';
-import type { WorkerPool } from '../dataplane/pool.ts';
-import type { Address } from '../net/address.ts';
-import type { Addon, SocketKind, UdpSocket } from '../phy/addon.ts';
+} from '../../../asm/layout/tables.ts';
+import type { Config, Encapsulation } from '../../config/schema.ts';
+import type { Tunnel } from '../../control/topology.ts';
+import type { Memory } from '../../dataplane/memory.ts';
+import type { WorkerPool } from '../../dataplane/pool.ts';
+import type { Address } from '../../net/address.ts';
+import type { Addon, SocketKind, UdpSocket } from '../../phy/addon.ts';
 import type { SocketSource, UdpEncapsulation } from './socket-source.ts';
 
 /** An open socket. */

@@ -6,12 +6,12 @@
  * Tunnel datagrams are kept out of connection tracking: the chain of type nat switches it on for the whole namespace,
  * and it would cost something for each.
  */
-import type { Config } from '../config/schema.ts';
-import type { Desired } from '../control/desired.ts';
-import type { NftCommand } from '../host/nft.ts';
-import type { Address } from '../net/address.ts';
-import { covers, type Prefix, single } from '../net/prefix.ts';
-import { injectionDevice } from './injection-tap.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Desired } from '../../control/desired.ts';
+import type { NftCommand } from '../../host/nft.ts';
+import type { Address } from '../../net/address.ts';
+import { covers, type Prefix, single } from '../../net/prefix.ts';
+import { injectionDevice } from '../ports/injection-tap.ts';
 
 const family = 'inet';
 export const masqueradeTable = { family, name: 'overweft-masquerade' } as const;

@@ -4,11 +4,11 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import type { Desired } from '../control/desired.ts';
-import { ipQuery } from '../host/iproute.ts';
-import { hasTable, type NftCommand, nft, withoutTable } from '../host/nft.ts';
-import { parseAddress } from '../net/address.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Desired } from '../../control/desired.ts';
+import { ipQuery } from '../../host/iproute.ts';
+import { hasTable, type NftCommand, nft, withoutTable } from '../../host/nft.ts';
+import { parseAddress } from '../../net/address.ts';
 import { masqueradeCommands, masqueradeTable } from './masquerade-rules.ts';
 
 export interface MasqueradeState {

@@ -5,8 +5,8 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
-import type { CompiledService } from '../service/compile.ts';
-import { healthAnswer } from '../service/health.ts';
+import type { CompiledService } from '../../service/compile.ts';
+import { healthAnswer } from '../../service/health.ts';
 
 /** Between two tries of a port that somebody else has. */
 const RETRY_MS = 5_000;

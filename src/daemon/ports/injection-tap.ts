@@ -5,12 +5,12 @@
  */
 import { writeSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { INJECTION_SLOT } from '../../asm/layout/memory.ts';
-import { injectionMac } from '../dataplane/outer-header.ts';
-import type { WorkerPool } from '../dataplane/pool.ts';
-import { ipBatch } from '../host/iproute.ts';
-import { formatMac } from '../net/mac.ts';
-import type { Addon } from '../phy/addon.ts';
+import { INJECTION_SLOT } from '../../../asm/layout/memory.ts';
+import { injectionMac } from '../../dataplane/outer-header.ts';
+import type { WorkerPool } from '../../dataplane/pool.ts';
+import { ipBatch } from '../../host/iproute.ts';
+import { formatMac } from '../../net/mac.ts';
+import type { Addon } from '../../phy/addon.ts';
 
 export const injectionDevice = 'ow-inject';
 

@@ -7,10 +7,10 @@
  *     0             6        12     14
  *     ├ destination ┼ source ┼ type ┼ ARP, or IPv6 and ICMPv6 …
  */
-import type { Address } from '../net/address.ts';
-import { checksum } from '../net/checksum.ts';
-import type { Mac } from '../net/mac.ts';
-import { icmpv6PseudoHeader } from './echo.ts';
+import type { Address } from '../../net/address.ts';
+import { checksum } from '../../net/checksum.ts';
+import type { Mac } from '../../net/mac.ts';
+import { icmpv6PseudoHeader } from '../peers/echo.ts';
 
 const BROADCAST = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 const ARP_REQUEST = 1;

@@ -10,12 +10,12 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import type { Peer, Tunnel } from '../control/topology.ts';
-import { innerPayload, ipipPacket } from '../dataplane/tunnel-header.ts';
-import type { Address } from '../net/address.ts';
-import { RawSocket } from '../phy/raw.ts';
-import type { Controller, Live } from './controller.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Peer, Tunnel } from '../../control/topology.ts';
+import { innerPayload, ipipPacket } from '../../dataplane/tunnel-header.ts';
+import type { Address } from '../../net/address.ts';
+import { RawSocket } from '../../phy/raw.ts';
+import type { Controller, Live } from '../controller.ts';
 import { echoRequestIp, readEchoReply } from './echo.ts';
 import type { Liveness } from './liveness.ts';
 

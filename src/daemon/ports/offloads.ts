@@ -6,9 +6,9 @@ import {
   OFFLOAD_TSO,
   OFFLOAD_UDP_SEGMENT,
   OFFLOAD_USO,
-} from '../../asm/layout/memory.ts';
-import type { Config } from '../config/schema.ts';
-import type { HostFeatures, Probe } from '../phy/addon.ts';
+} from '../../../asm/layout/memory.ts';
+import type { Config } from '../../config/schema.ts';
+import type { HostFeatures, Probe } from '../../phy/addon.ts';
 
 export type OffloadName = keyof Config['offloads'];
 

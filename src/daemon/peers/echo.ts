@@ -4,8 +4,8 @@
  *     0      1      2          4            6          8
  *     ├ type ┼ code ┼ checksum ┼ identifier ┼ sequence ┼ zeros …
  */
-import type { Address } from '../net/address.ts';
-import { checksum } from '../net/checksum.ts';
+import type { Address } from '../../net/address.ts';
+import { checksum } from '../../net/checksum.ts';
 
 const REQUEST = { 4: 8, 6: 128 };
 const REPLY = { 4: 0, 6: 129 };

@@ -5,14 +5,14 @@
  *
  * Pure. Headers as in asm/stage/inject.ts and asm/wire/vnet.ts.
  */
-import { VNET_TUNNEL_HEADER } from '../../asm/layout/memory.ts';
-import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/topology.ts';
-import { outerHeader } from '../dataplane/outer-header.ts';
-import { innerPayload } from '../dataplane/tunnel-header.ts';
-import type { Address } from '../net/address.ts';
-import { checksum } from '../net/checksum.ts';
-import type { Mac } from '../net/mac.ts';
+import { VNET_TUNNEL_HEADER } from '../../../asm/layout/memory.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Tunnel } from '../../control/topology.ts';
+import { outerHeader } from '../../dataplane/outer-header.ts';
+import { innerPayload } from '../../dataplane/tunnel-header.ts';
+import type { Address } from '../../net/address.ts';
+import { checksum } from '../../net/checksum.ts';
+import type { Mac } from '../../net/mac.ts';
 
 const ETHERNET = 14;
 const IP = { 4: 20, 6: 40 } as const;

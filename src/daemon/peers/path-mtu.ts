@@ -5,11 +5,11 @@
  * path on which not even the smallest is answered tells nothing, and the route's MTU stands.
  */
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import type { Tunnel } from '../control/topology.ts';
-import type { Address } from '../net/address.ts';
-import { RawSocket } from '../phy/raw.ts';
-import type { Controller } from './controller.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Tunnel } from '../../control/topology.ts';
+import type { Address } from '../../net/address.ts';
+import { RawSocket } from '../../phy/raw.ts';
+import type { Controller } from '../controller.ts';
 import { echoRequest, IP_HEADER, readEchoReply } from './echo.ts';
 import type { Underlay } from './underlay.ts';
 

@@ -1,10 +1,10 @@
 /** Sees to it that the store says of this node what its daemon says, also after somebody else has said otherwise. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import { annotationsOf, type Registration, registrationOf } from '../control/registration.ts';
-import { BackOff } from '../store/back-off.ts';
-import type { Store } from '../store/store.ts';
+import type { Config } from '../../config/schema.ts';
+import { annotationsOf, type Registration, registrationOf } from '../../control/registration.ts';
+import { BackOff } from '../../store/back-off.ts';
+import type { Store } from '../../store/store.ts';
 
 export interface RegistrarParts {
   readonly config: Config;

@@ -5,9 +5,9 @@
  *     senders     UDP, one a source port, so that the network spreads flows, too
  *     raw         IPIP, both directions
  */
-import type { Config } from '../config/schema.ts';
-import type { Address } from '../net/address.ts';
-import type { Addon, RawIpSocket, UdpSocket } from '../phy/addon.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Address } from '../../net/address.ts';
+import type { Addon, RawIpSocket, UdpSocket } from '../../phy/addon.ts';
 
 export type UdpEncapsulation = 'vxlan' | 'geneve';
 

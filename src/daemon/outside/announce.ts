@@ -9,16 +9,16 @@
  * no Service.
  */
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import { ipBatch, ipQuery } from '../host/iproute.ts';
-import { type Address, parseAddress } from '../net/address.ts';
-import { parseMac } from '../net/mac.ts';
-import { contains, parsePrefix } from '../net/prefix.ts';
-import { FrameSender } from '../phy/capture.ts';
-import { type Speaker, speakersOf } from '../service/speakers.ts';
+import type { Config } from '../../config/schema.ts';
+import { ipBatch, ipQuery } from '../../host/iproute.ts';
+import { type Address, parseAddress } from '../../net/address.ts';
+import { parseMac } from '../../net/mac.ts';
+import { contains, parsePrefix } from '../../net/prefix.ts';
+import { FrameSender } from '../../phy/capture.ts';
+import { type Speaker, speakersOf } from '../../service/speakers.ts';
+import type { Controller } from '../controller.ts';
+import type { Liveness } from '../peers/liveness.ts';
 import { announcements } from './announcement.ts';
-import type { Controller } from './controller.ts';
-import type { Liveness } from './liveness.ts';
 
 /** How often it is asked who lives, and lives of addresses are prolonged; three times missed and they are gone. */
 const BEAT_MS = 2_000;

@@ -1,8 +1,8 @@
 // What the underlay can carry towards each peer: the MTU of the kernel's own route.
 
-import { ipQuery } from '../host/iproute.ts';
-import type { Address } from '../net/address.ts';
-import { parseAddress } from '../net/address.ts';
+import { ipQuery } from '../../host/iproute.ts';
+import type { Address } from '../../net/address.ts';
+import { parseAddress } from '../../net/address.ts';
 
 /** Where nothing better is known: the least that IPv6 allows would be too timid, Ethernet's is what there is. */
 const ETHERNET_MTU = 1500;

@@ -5,13 +5,13 @@
  * proves nothing and the peer is unknown.
  */
 import type { Logger } from 'pino';
-import { TUNNEL_RX_PACKETS } from '../../asm/layout/tables.ts';
-import type { Config } from '../config/schema.ts';
-import type { Peer } from '../control/topology.ts';
-import type { CounterRows } from '../dataplane/counters.ts';
-import type { Address } from '../net/address.ts';
-import { RawSocket } from '../phy/raw.ts';
-import type { Controller, Live } from './controller.ts';
+import { TUNNEL_RX_PACKETS } from '../../../asm/layout/tables.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Peer } from '../../control/topology.ts';
+import type { CounterRows } from '../../dataplane/counters.ts';
+import type { Address } from '../../net/address.ts';
+import { RawSocket } from '../../phy/raw.ts';
+import type { Controller, Live } from '../controller.ts';
 import { echoRequestIp, readEchoReply } from './echo.ts';
 
 export interface PeerLiveness {

@@ -1,25 +1,25 @@
 // Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { INJECTION_SLOT } from '../../asm/layout/memory.ts';
-import { podMac } from '../control/desired.ts';
-import type { Pod } from '../control/pods.ts';
-import type { CounterRows } from '../dataplane/counters.ts';
-import type { Memory } from '../dataplane/memory.ts';
-import { Numbering } from '../dataplane/numbering.ts';
-import type { WorkerPool } from '../dataplane/pool.ts';
-import { type Bandwidth, resetBuckets } from '../dataplane/rates.ts';
-import { run } from '../host/command.ts';
-import { ipBatch } from '../host/iproute.ts';
-import { namespaceId } from '../host/netns.ts';
-import type { Address } from '../net/address.ts';
-import { formatMac, type Mac } from '../net/mac.ts';
-import type { Addon, SlotFailure, TapOffloads, TapOptions } from '../phy/addon.ts';
-import type { Controller, Live, OpenPort } from './controller.ts';
+import { INJECTION_SLOT } from '../../../asm/layout/memory.ts';
+import { podMac } from '../../control/desired.ts';
+import type { Pod } from '../../control/pods.ts';
+import type { CounterRows } from '../../dataplane/counters.ts';
+import type { Memory } from '../../dataplane/memory.ts';
+import { Numbering } from '../../dataplane/numbering.ts';
+import type { WorkerPool } from '../../dataplane/pool.ts';
+import { type Bandwidth, resetBuckets } from '../../dataplane/rates.ts';
+import { run } from '../../host/command.ts';
+import { ipBatch } from '../../host/iproute.ts';
+import { namespaceId } from '../../host/netns.ts';
+import type { Address } from '../../net/address.ts';
+import { formatMac, type Mac } from '../../net/mac.ts';
+import type { Addon, SlotFailure, TapOffloads, TapOptions } from '../../phy/addon.ts';
+import type { Controller, Live, OpenPort } from '../controller.ts';
+import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from '../outside/node-ports.ts';
+import { Turns } from '../turns.ts';
 import { podLines } from './interfaces.ts';
-import { FIRST_POD_SLOT, nodeTapMac, nodeTaps } from './node-ports.ts';
 import type { PortFile, PortPlace } from './port-file.ts';
-import { Turns } from './turns.ts';
 
 /** A request that cannot be met, with the HTTP status that says so. */
 export class PortError extends Error {

@@ -8,14 +8,14 @@
 import { existsSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import type { Config } from '../config/schema.ts';
-import type { Desired } from '../control/desired.ts';
-import { gateway4, gateway6 } from '../dataplane/tables.ts';
-import { ipBatch, ipQuery } from '../host/iproute.ts';
-import { type Address, address } from '../net/address.ts';
-import { derivedMac } from '../net/mac.ts';
-import { contains, covers, type Prefix, prefix } from '../net/prefix.ts';
-import { type NodeInterface, nodeLines } from './interfaces.ts';
+import type { Config } from '../../config/schema.ts';
+import type { Desired } from '../../control/desired.ts';
+import { gateway4, gateway6 } from '../../dataplane/tables.ts';
+import { ipBatch, ipQuery } from '../../host/iproute.ts';
+import { type Address, address } from '../../net/address.ts';
+import { derivedMac } from '../../net/mac.ts';
+import { contains, covers, type Prefix, prefix } from '../../net/prefix.ts';
+import { type NodeInterface, nodeLines } from '../ports/interfaces.ts';
 
 export const nodeTaps = [
   { kind: 'node', device: 'ow-node', slot: 0 },

@@ -11,8 +11,8 @@
  * sets hold one element a frontend; no rule is one Service's. Fragments behind the first have no ports: the first leaves
  * its identification for them.
  */
-import type { Mac } from '../net/mac.ts';
-import type { Knocks } from '../service/outside.ts';
+import type { Mac } from '../../net/mac.ts';
+import type { Knocks } from '../../service/outside.ts';
 
 /** Family and name, as nft takes them. */
 export const DIVERT_TABLE = 'netdev overweft';

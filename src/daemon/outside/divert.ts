@@ -3,10 +3,10 @@
  * connections through it go on with the next one, which replaces the table whole.
  */
 import type { Logger } from 'pino';
-import { ipQuery } from '../host/iproute.ts';
-import { hasTable, nftScript } from '../host/nft.ts';
-import type { Mac } from '../net/mac.ts';
-import type { Knocks } from '../service/outside.ts';
+import { ipQuery } from '../../host/iproute.ts';
+import { hasTable, nftScript } from '../../host/nft.ts';
+import type { Mac } from '../../net/mac.ts';
+import type { Knocks } from '../../service/outside.ts';
 import { DIVERT_TABLE, divertScript, elementScript } from './divert-rules.ts';
 import { nodeTaps } from './node-ports.ts';
 
