@@ -12,6 +12,7 @@ import {
   rmSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
+import { basename, dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createNetwork, deleteNetwork } from '../../../src/lab/network.ts';
 import { planLab } from '../../../src/lab/plan.ts';
@@ -83,7 +84,8 @@ async function boot(node: {
     closeSync(log);
     return child;
   };
-  const group = `overweft-test-${name}`;
+  // The folder's name is nobody else's: clusters of one machine may run side by side.
+  const group = `${basename(dirname(folder))}-${name}`;
   const all = begin('machine', ['start', node.netns, folder, group]);
   await until(`${name} boots`, () => existsSync(`${folder}/booted`));
   const [first = ''] = readFileSync(`/proc/${all.pid}/task/${all.pid}/children`, 'utf8').split(' ');
