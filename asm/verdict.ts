@@ -9,7 +9,7 @@ export enum Verdict {
   // ---- no drop ----
   InProgress,
   Forward,
-  /** Answered or used up by the data path itself, e.g. an ARP request. */
+  /** Answered or used up by the data path itself, e.g. an ARP request, or left to the node's kernel, which has it, too. */
   Consumed,
 
   // ---- link layer ----

@@ -22,6 +22,8 @@ constexpr SetUpExport kSetUpExports[] = {
     {"openUdp", openUdp},
     {"pathMtu", pathMtu},
     {"openRawIp", openRawIp},
+    {"openPacket", openPacket},
+    {"filterPackets", filterPackets},
     {"openWakeup", openWakeup},
     {"attachWakeup", attachWakeup},
     {"signal", signal},

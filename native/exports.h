@@ -26,6 +26,10 @@ napi_value pathMtu(Environment&, const Arguments&);
 // raw_ip.cc
 napi_value openRawIp(Environment&, const Arguments&);
 
+// packet_socket.cc
+napi_value openPacket(Environment&, const Arguments&);
+napi_value filterPackets(Environment&, const Arguments&);
+
 // wakeup.cc
 napi_value openWakeup(Environment&, const Arguments&);
 napi_value attachWakeup(Environment&, const Arguments&);

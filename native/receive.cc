@@ -50,6 +50,8 @@ ReadResult readFrame(int fd, uint8_t* frame, uint32_t room, uint32_t* length, in
       case EINTR:
         continue;
       case EAGAIN:
+      // The device of a packet socket is down, and may come up again.
+      case ENETDOWN:
         return ReadResult::Drained;
       // The frame is gone, the TAP is not: a GSO type that the vnet header cannot express.
       case EINVAL:

@@ -1,6 +1,7 @@
 #include "slots.h"
 
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
@@ -50,6 +51,18 @@ SlotKind socketKind(int fd, const std::string& kind, const std::string& object) 
   throwType("adoptSocket: " + object + " is no '" + kind + "' socket");
 }
 
+/// One with a vnet header before each frame is read and written as a TAP is.
+bool isPacketSocket(int fd) {
+  int saved = errno;
+  int domain = 0;
+  int header = 0;
+  socklen_t size = sizeof domain;
+  bool isOne = getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_PACKET &&
+               getsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &header, &size) == 0 && header != 0;
+  errno = saved;
+  return isOne;
+}
+
 /// Takes `fd` over: from this environment if it still holds it, else as another one released it.
 void adopt(Environment& environment, uint32_t slot, int fd, SlotKind kind, bool receive) {
   std::string object = describe(slot, fd);
@@ -77,7 +90,9 @@ napi_value adoptTap(Environment& environment, const Arguments& arguments) {
   uint32_t slot = slotArgument(arguments, 0, abi::MAX_PORTS);
   int fd = arguments.descriptor(1);
   ifreq request{};
-  if (ioctl(fd, TUNGETIFF, &request) != 0) throwErrno("ioctl(TUNGETIFF)", describe(slot, fd));
+  if (ioctl(fd, TUNGETIFF, &request) != 0 && !isPacketSocket(fd)) {
+    throwErrno("ioctl(TUNGETIFF)", describe(slot, fd));
+  }
   adopt(environment, slot, fd, SlotKind::Tap, true);
   return toUndefined(arguments.env());
 }

@@ -16,6 +16,7 @@ constexpr uint32_t kSlots = abi::FIRST_SOCKET_SLOT + abi::MAX_SOCKETS;
 static_assert(abi::MAX_PORTS <= abi::FIRST_SOCKET_SLOT);
 static_assert(kSlots <= 0x10000, "descriptors hold a slot in 16 bits");
 
+/// Tap: a TAP, or a packet socket that is read and written like one.
 enum class SlotKind : uint8_t { Empty, Tap, Udp4, Udp6, Raw4, Raw6 };
 
 inline bool isTap(uint32_t slot) { return slot < abi::FIRST_SOCKET_SLOT; }

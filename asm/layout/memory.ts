@@ -179,6 +179,8 @@ export const DATAGRAM_HEADROOM: u32 = 256;
 export const MAX_PORTS: u32 = 1024;
 /** Slot of the TAP through which superframes are injected into the node's kernel; no pod's. */
 export const INJECTION_SLOT: u32 = 1023;
+/** Slot of the packet socket by which peers of the same subnet are reached without a tunnel; no pod's. */
+export const DIRECT_SLOT: u32 = 1022;
 /** Slots from here on are sockets. */
 export const FIRST_SOCKET_SLOT: u32 = 1024;
 /** Tunnels: one a peer, encapsulation and underlay family. */

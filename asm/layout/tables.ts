@@ -121,14 +121,20 @@ export const ROUTE_UNASSIGNED: u32 = 5;
 
 // ---- peer: outer source address to its tunnels -----------------------------------------------
 //
-//      0                16      18       20     22    24       32
-//      ├ outer source ──┼ vxlan ┼ geneve ┼ ipip ┼used ┼ (zero) ┤
+//      0                16      18       20     22    24       26       32
+//      ├ outer source ──┼ vxlan ┼ geneve ┼ ipip ┼used ┼ direct ┼ (zero) ┤
+//
+// A peer that sends without a tunnel is found by its MAC, which stands for an address that no packet comes from:
+//
+//      ├ ff │ nine bytes of zero │ MAC ┤
 //
 export const PEER_ADDRESS: u32 = 0;
 /** u16 × 3, indexed by TUNNEL_* kind − 1: tunnel, NO_ENDPOINT_TUNNEL: none. */
 export const PEER_TUNNELS: u32 = 16;
 /** u16: 1. */
 export const PEER_USED: u32 = 22;
+/** u16: row of TUNNEL_DIRECT, NO_ENDPOINT_TUNNEL: none. */
+export const PEER_DIRECT: u32 = 24;
 
 // ---- tunnel: one peer under one encapsulation and one outer family ------------------------------
 //
@@ -140,7 +146,7 @@ export const PEER_USED: u32 = 22;
 //      ├ outlen ┼ Ethernet, IP and UDP header of injected frames, outlen ┤
 //
 export const TUNNEL_SIZE: u32 = 256;
-/** u8: TUNNEL_VXLAN, TUNNEL_GENEVE, TUNNEL_IPIP; 0: no tunnel. */
+/** u8: TUNNEL_VXLAN, TUNNEL_GENEVE, TUNNEL_IPIP, TUNNEL_DIRECT; 0: no tunnel. */
 export const TUNNEL_KIND: u32 = 0;
 /** u8: outer IP version, 4 or 6. */
 export const TUNNEL_FAMILY: u32 = 1;
@@ -164,9 +170,9 @@ export const TUNNEL_TTL: u32 = 21;
 export const TUNNEL_FLAGS: u32 = 22;
 /** struct sockaddr_in or sockaddr_in6, as the addon takes it. */
 export const TUNNEL_SOCKADDR: u32 = 24;
-/** 6 bytes: destination of inner Ethernet frames, the peer's router. */
+/** 6 bytes: destination of inner Ethernet frames: the peer's router, of TUNNEL_DIRECT its device. */
 export const TUNNEL_INNER_DESTINATION: u32 = 52;
-/** 6 bytes: source of inner Ethernet frames, this router. */
+/** 6 bytes: source of inner Ethernet frames: this router, of TUNNEL_DIRECT this node's device. */
 export const TUNNEL_INNER_SOURCE: u32 = 58;
 /** 16 bytes. */
 export const TUNNEL_REMOTE: u32 = 64;
@@ -188,6 +194,11 @@ export const TUNNEL_OUTER: u32 = 194;
 export const TUNNEL_VXLAN: u32 = 1;
 export const TUNNEL_GENEVE: u32 = 2;
 export const TUNNEL_IPIP: u32 = 3;
+/**
+ * No tunnel: the peer is on the same subnet, and what goes to it stands behind an Ethernet header alone. The template is
+ * the vnet header of a frame that asks nothing of the kernel; the slot is DIRECT_SLOT.
+ */
+export const TUNNEL_DIRECT: u32 = 4;
 
 /** Inner packets carry an Ethernet header. */
 export const TUNNEL_IS_ETHERNET: u32 = 0x1;

@@ -1,5 +1,5 @@
 /**
- * Egress: what pods and the node send.
+ * Egress: what pods and the node send, and what peers on the same subnet send without a tunnel.
  *
  *     TAP → admit → shape → parse → neighbor → source → track → route → policy → forward → shape → TAP or tunnel
  *
@@ -12,6 +12,7 @@ import { PACKET_IS_ETHERNET, PACKET_IS_PARTIAL, PACKET_SIZE } from '../layout/pa
 import { PORT_RX_PACKETS, ROUTE_NONE, STAT_RECEIVED, STAT_SUPERFRAMES } from '../layout/tables';
 import { Packet } from '../packet';
 import { coalesceClose } from '../stage/coalesce';
+import { directPeer, isFromUnderlay, sourceFromDirect } from '../stage/direct';
 import { forwardFromPort } from '../stage/forward';
 import { icmpError } from '../stage/icmp-error';
 import { mayBeNeighbor, neighbor } from '../stage/neighbor';
@@ -74,8 +75,12 @@ function stages(first: usize, end: usize): void {
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
+    const isDirect = isFromUnderlay(packet);
+    if (isDirect && packet.isInProgress()) directPeer(packet);
     if (packet.isInProgress() && mayBeNeighbor(packet)) neighbor(packet);
-    if (packet.isInProgress()) sourceFromPort(packet);
+    if (!packet.isInProgress()) continue;
+    if (isDirect) sourceFromDirect(packet);
+    else sourceFromPort(packet);
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);

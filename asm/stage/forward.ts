@@ -2,9 +2,12 @@
  * Forward: the last stage. TTL, MTU, and out: to a TAP of this node or into a tunnel.
  *
  *                        to a TAP                          to a tunnel
- *     from a TAP         whole, superframes too            split or injected, fragmented, encapsulated
+ *     from a TAP         whole, superframes too            split or injected, fragmented, encapsulated;
+ *                                                          to a direct peer as to a TAP
  *     from a tunnel      coalesced; a peer's superframe    (never)
  *                        handed on as one
+ *
+ * What a direct peer sends is a frame like a TAP's.
  */
 import { CHECKSUM_NONE, CHECKSUM_PARTIAL } from '../layout/decoded';
 import { OFFLOAD_TSO, VNET_HEADER } from '../layout/memory';
@@ -36,6 +39,7 @@ import { VNET_GSO_TCPV4, VNET_GSO_TCPV6, VNET_NEEDS_CSUM, Vnet } from '../wire/v
 import { area, headersAlloc, offloads } from '../worker';
 import { checksumField, checksumLength, checksumState, completePartial, isOpenChecksum } from './checksum';
 import { coalesce, coalesceClose, mayCoalesce } from './coalesce';
+import { isDirect, sendDirect } from './direct';
 import { encap } from './encap';
 import { limitAt, limitLength, setInnerLimit } from './encapsulation-limit';
 import { etherAddress, etherWrite } from './ether';
@@ -46,7 +50,7 @@ import { segment } from './segment';
 /** Packets up to this size are copied behind their new header; longer ones are gathered. */
 const MAX_COPIED: u32 = 256;
 
-/** Sends a packet that came from a TAP and whose ROUTE and TARGET are set. */
+/** Sends a packet that came as a frame and whose ROUTE and TARGET are set. */
 export function forwardFromPort(packet: Packet): void {
   const isTunnel = packet.route() === ROUTE_TUNNEL;
   const target = packet.target();
@@ -99,6 +103,10 @@ function toTarget(packet: Packet, target: u32, to: usize, tunnel: usize): void {
     return;
   }
   if (isRouted) decrementTtl(packet);
+  if (isTunnel && !isTooLong && isDirect(tunnel)) {
+    packet.setVerdict(sendDirect(packet, tunnel, target) ? Verdict.Forward : Verdict.BurstFull);
+    return;
+  }
   if (!isTunnel && !isTooLong) {
     packet.setVerdict(toPortWhole(packet, target) ? Verdict.Forward : Verdict.BurstFull);
     return;

@@ -9,7 +9,13 @@
  * so all lengths here are those of the whole, and both checksums are left open: the fields hold the sums of the
  * pseudo-headers.
  */
-import { CONTROL_SOCKET_PORTS, FIRST_SOCKET_SLOT, VNET_HEADER, VNET_TUNNEL_HEADER } from '../layout/memory';
+import {
+  CONTROL_SOCKET_PORTS,
+  FIRST_SOCKET_SLOT,
+  INJECTION_SLOT,
+  VNET_HEADER,
+  VNET_TUNNEL_HEADER,
+} from '../layout/memory';
 import {
   STAT_INJECTED,
   TUNNEL_FAMILY,
@@ -20,7 +26,7 @@ import {
 } from '../layout/tables';
 import { Packet } from '../packet';
 import { countStat } from '../table/counters';
-import { pendingInjected, transmitFits } from '../transmit/pending';
+import { pendingFrame, transmitFits } from '../transmit/pending';
 import { fold, pseudoSum } from '../wire/checksum';
 import { copyShort } from '../wire/copy';
 import { ETHERNET_LEN } from '../wire/ethernet';
@@ -109,7 +115,16 @@ export function inject(packet: Packet, tunnel: usize, index: u32): bool {
   const segments = (payload + packet.gsoSize() - 1) / packet.gsoSize();
   const frame = ether - VNET_TUNNEL_HEADER;
   const length = VNET_TUNNEL_HEADER + outer + prefix + bytes;
-  pendingInjected(slot, index, frame, length, 1, segments, segments * (prefix + headers) + payload);
+  pendingFrame(
+    slot,
+    INJECTION_SLOT,
+    index,
+    frame,
+    length,
+    1,
+    segments,
+    segments * (prefix + headers) + payload,
+  );
   countStat(STAT_INJECTED, 1);
   return true;
 }

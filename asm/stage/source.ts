@@ -109,7 +109,7 @@ export function sourceFromPort(packet: Packet): void {
 }
 
 /** Whether an address that no endpoint has lies in a range of pods: it could only be forged. */
-function isInPodNetwork(address: usize): bool {
+export function isInPodNetwork(address: usize): bool {
   const kind = routeFind(area, address) >> 16;
   return kind !== ROUTE_NONE && kind !== ROUTE_OUTSIDE;
 }

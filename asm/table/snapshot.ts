@@ -15,6 +15,7 @@ import {
   HASH_MASK,
   HASH_ROW_SIZE,
   HASH_ROW_TAKEN,
+  PEER_DIRECT,
   PEER_TUNNELS,
   PEER_USED,
   PORT_SIZE,
@@ -32,6 +33,7 @@ import {
   TABLES_ROUTES6,
   TABLES_TUNNELS,
   TABLES_TUNNELS_COUNT,
+  TUNNEL_DIRECT,
   TUNNEL_SIZE,
 } from '../layout/tables';
 import { hashWords } from './hash';
@@ -201,15 +203,24 @@ export function peerPut(area: usize, a0: u32, a1: u32, a2: u32, a3: u32, kind: u
   if (load<u16>(row, PEER_USED) === 0) {
     store<u32>(row, 0xffffffff, PEER_TUNNELS);
     store<u16>(row, 0xffff, PEER_TUNNELS + 4);
+    store<u16>(row, 0xffff, PEER_DIRECT);
     store<u16>(row, 1, PEER_USED);
   }
-  store<u16>(row + ((kind - 1) << 1), <u16>tunnel, PEER_TUNNELS);
+  if (kind === TUNNEL_DIRECT) store<u16>(row, <u16>tunnel, PEER_DIRECT);
+  else store<u16>(row + ((kind - 1) << 1), <u16>tunnel, PEER_TUNNELS);
   return true;
 }
 
 /** Absolute offset of the peer row of the 16 bytes at `address`, 0: unknown. */
 export function peerFind(area: usize, address: usize): usize {
   return rowFind(area, TABLES_PEERS, address);
+}
+
+/** Absolute offset of the row of the peer whose MAC stands at `mac`, 0: unknown; see asm/layout/tables.ts. */
+export function peerFindByMac(area: usize, mac: usize): usize {
+  const high = ((<u64>load<u32>(mac)) << 16) | ((<u64>load<u16>(mac, 4)) << 48);
+  const row = rowOf(area, TABLES_PEERS, 0xff, high);
+  return load<u16>(row, HASH_ROW_TAKEN) !== 0 ? row : 0;
 }
 
 /** Route of the 16 bytes at `address`: ROUTE_* << 16 | tunnel, ROUTE_NONE: none. */

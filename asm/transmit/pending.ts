@@ -14,7 +14,7 @@
 
 import { IOV_LENGTH, IOV_SIZE } from '../layout/burst';
 import {
-  INJECTION_SLOT,
+  FIRST_SOCKET_SLOT,
   MAX_IOVS,
   MAX_TX_MESSAGES,
   OFFLOAD_UDP_SEGMENT,
@@ -98,11 +98,13 @@ export function pendingSingle(
 }
 
 /**
- * Adds a row of its own message: a superframe for the injection TAP, behind what its flow's socket `slot` has sent.
+ * Adds a row of its own message: a frame with its vnet header for the slot `by`, behind what `slot` has sent.
+ * @param slot socket of the flow
  * @param bytes of the `datagrams` that the kernel will make of it
  */
-export function pendingInjected(
+export function pendingFrame(
   slot: u32,
+  by: u32,
   tunnel: u32,
   offset: usize,
   length: u32,
@@ -111,7 +113,7 @@ export function pendingInjected(
   bytes: u32,
 ): void {
   const row = base + WORKER_PENDING + rows * PENDING_SIZE;
-  store<u32>(row, INJECTION_SLOT, PENDING_SLOT);
+  store<u32>(row, by, PENDING_SLOT);
   store<u32>(row, iovs, PENDING_IOV);
   store<u32>(row, 1, PENDING_IOVS);
   store<u32>(row, frames << 16, PENDING_SEGMENT);
@@ -189,8 +191,8 @@ export function pendingFlush(): void {
 function chainFlush(head: usize): void {
   let row = head;
   while (row !== 0) {
-    if (<u32>load<u16>(row, PENDING_SLOT) === INJECTION_SLOT) {
-      row = injectedFlush(row);
+    if (<u32>load<u16>(row, PENDING_SLOT) < FIRST_SOCKET_SLOT) {
+      row = frameFlush(row);
       continue;
     }
     const first = row;
@@ -235,12 +237,17 @@ function chainFlush(head: usize): void {
   }
 }
 
-/** @returns the next row of the chain */
-function injectedFlush(row: usize): usize {
+/** A frame goes by a message of its own. @returns the next row of the chain */
+function frameFlush(row: usize): usize {
   const tunnel = load<u32>(row, PENDING_TUNNEL);
-  const entry = base + WORKER_OPEN_IOVS + load<u32>(row, PENDING_IOV) * IOV_SIZE;
-  const message = messageBegin(INJECTION_SLOT, 0, 0, <u32>load<u16>(row, PENDING_FRAMES), 0, tunnel);
-  messagePush(message, load<u32>(entry), load<u32>(entry, IOV_LENGTH));
+  const slot = <u32>load<u16>(row, PENDING_SLOT);
+  const message = messageBegin(slot, 0, 0, <u32>load<u16>(row, PENDING_FRAMES), 0, tunnel);
+  const count = load<u32>(row, PENDING_IOVS);
+  let entry = base + WORKER_OPEN_IOVS + load<u32>(row, PENDING_IOV) * IOV_SIZE;
+  for (let i: u32 = 0; i < count; i++) {
+    messagePush(message, load<u32>(entry), load<u32>(entry, IOV_LENGTH));
+    entry += IOV_SIZE;
+  }
   countTunnel(tunnel, TUNNEL_TX_PACKETS, load<u32>(row, PENDING_DATAGRAMS), load<u32>(row, PENDING_BYTES));
   return load<u32>(row, PENDING_NEXT);
 }

@@ -78,6 +78,7 @@ function nodeRows({
   counters,
   underlay,
   masquerade,
+  direct,
   probes,
   capabilities,
 }: Status): string[][] {
@@ -97,6 +98,7 @@ function nodeRows({
       : []),
     ...(dns ? [['dns', dnsText(dns)]] : []),
     ['underlay', underlay.addresses.map(underlayText).join(', ')],
+    ...(direct ? [['direct', directText(direct)]] : []),
     ['outside', outsideText(masquerade)],
     ['probes', probes.available ? 'by raw-socket' : `none, liveness by traffic alone: ${probes.reason}`],
     ['capabilities', `control thread ${capabilities.control}, workers ${capabilities.workers.join(' ')}`],
@@ -111,13 +113,16 @@ function dnsText({ domain, addresses, upstreams, counters }: NonNullable<Status[
 }
 
 /** What keeps a peer from being reached as it should be. */
-const troubles = ({ name, state, isSilent, fallback, tunnels }: PeerStatus): string[][] => [
+const troubles = ({ name, state, isSilent, fallback, indirect, tunnels }: PeerStatus): string[][] => [
   ...(state === 'dead' ? [[`peer ${name}`, 'is dead: neither replies nor traffic arrive']] : []),
   ...(state === 'alive' && isSilent
     ? [[`peer ${name}`, 'does not answer, though it sends: what is sent to it may not arrive']]
     : []),
   ...(fallback
     ? [[`peer ${name}`, `reached by ${fallback.tunnel} since ${fallback.since}: ${fallback.reason}`]]
+    : []),
+  ...(indirect?.isFault
+    ? [[`peer ${name}`, `is not reached without encapsulation: ${indirect.reason}`]]
     : []),
   ...tunnels
     .filter(({ preferred, path }) => preferred && path.narrowSince !== null)
@@ -129,6 +134,9 @@ const troubles = ({ name, state, isSilent, fallback, tunnels }: PeerStatus): str
 
 const underlayText = ({ address, interface: device, because }: Status['underlay']['addresses'][number]) =>
   `${address}${device === null ? '' : ` on ${device}`} (${because})`;
+
+const directText = ({ device, fault }: NonNullable<Status['direct']>): string =>
+  fault === null ? `peers on the subnets of ${device ?? '-'}, without encapsulation` : 'nobody, see Faults';
 
 function outsideText({ enabled, exceptCIDRs, faults }: Status['masquerade']): string {
   if (!enabled) return "under pods' own addresses: masquerade is off";
@@ -156,6 +164,7 @@ function faultRows({
   peers,
   underlay,
   masquerade,
+  direct,
   dns,
   outside,
 }: Status): string[][] {
@@ -166,6 +175,7 @@ function faultRows({
     ...peers.flatMap(troubles),
     ...(underlay.fault === null ? [] : [['underlay', underlay.fault]]),
     ...masquerade.faults.map((text) => ['masquerade', text]),
+    ...(direct?.fault ? [['direct', direct.fault]] : []),
     ...outsideFaults.map((text) => ['services', text]),
     ...Object.entries(dns?.faults ?? {}).map(([address, fault]) => ['dns', address, fault]),
     ...store.faults.map(({ source, object, field, message }) => [source, object, field, message]),

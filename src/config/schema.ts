@@ -262,6 +262,8 @@ export const configSchema = z.strictObject({
   runDirectory: pathField.default('/run/overweft'),
   store,
   encapsulation: encapsulationField.default('geneve'),
+  /** `subnet`: no encapsulation to peers on a subnet of the underlay's device that want it, too. */
+  direct: z.enum(['off', 'subnet']).default('off'),
   vni: vniField.default(1),
   ports: z.strictObject({ vxlan: portField.default(4789), geneve: portField.default(6081) }).prefault({}),
   geneve: geneve.prefault({}),

@@ -59,6 +59,7 @@ export async function connectivity(request: unknown, parts: ConnectivityParts): 
 
 function carrier({ encapsulation, family }: Tunnel, { ports }: Config): string {
   if (encapsulation === 'ipip') return `IPIP (IPv${family} with protocol 4 or 41)`;
+  if (encapsulation === 'direct') return "frames from the node's device to the peer's";
   return `${encapsulation.toUpperCase()} (UDP port ${ports[encapsulation]})`;
 }
 

@@ -15,7 +15,7 @@ import type { CompiledPolicy } from '../policy/compiled.ts';
 import { ServiceCompiler } from '../service/compile.ts';
 import { allOf, type Cluster, type ClusterChanges } from './cluster.ts';
 import type { Pod } from './pods.ts';
-import { Known, type NodeEndpoint, type Topology, topologyOf } from './topology.ts';
+import { type Found, Known, type NodeEndpoint, type Topology, topologyOf } from './topology.ts';
 
 export type Endpoint =
   | NodeEndpoint
@@ -68,9 +68,9 @@ export class DesiredState {
     cluster: Cluster,
     config: Config,
     services = new ServiceCompiler(config.node, config.dns?.service),
-    choices?: ReadonlyMap<string, string>,
+    found?: Found,
   ) {
-    this.#known = new Known(choices);
+    this.#known = new Known(found);
     this.#config = config;
     this.#services = services;
     // No address is anybody's yet.

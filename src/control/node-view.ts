@@ -10,13 +10,15 @@ import type { ObjectChanges } from './changes.ts';
 import { ClusterState, isEmpty } from './cluster.ts';
 import { type Desired, type DesiredDelta, DesiredState } from './desired.ts';
 import type { Attached } from './pods.ts';
+import type { DirectWay } from './topology.ts';
 
 export class NodeView {
   readonly #config: Config;
   readonly #cluster: ClusterState;
   readonly #services: ServiceCompiler;
-  /** Key of the tunnel to use instead of the first, by the peer's name. */
+  /** See Found. */
   readonly #choices = new Map<string, string>();
+  readonly #ways = new Map<string, DirectWay>();
   #isChosen = false;
   /** Undefined: to be made anew from the whole cluster. */
   #state: DesiredState | undefined;
@@ -46,6 +48,13 @@ export class NodeView {
     this.#isChosen = true;
   }
 
+  /** Has these peers reached without a tunnel from the next `apply` on, by their names. */
+  takeWays(ways: ReadonlyMap<string, DirectWay>): void {
+    this.#ways.clear();
+    for (const [peer, way] of ways) this.#ways.set(peer, way);
+    this.#isChosen = true;
+  }
+
   /** @returns what is no longer as it was; undefined: nothing, or everything, and then `desired.endpoints` is another */
   apply(changes: ObjectChanges, attached: Attached): DesiredDelta | undefined {
     const applied = this.#cluster.apply(changes, attached);
@@ -57,7 +66,10 @@ export class NodeView {
     if (this.#state && isEmpty(changed) && services.size === 0) return undefined;
     try {
       const delta = this.#state?.apply(cluster, changed, services);
-      this.#state ??= new DesiredState(cluster, this.#config, this.#services, this.#choices);
+      this.#state ??= new DesiredState(cluster, this.#config, this.#services, {
+        choices: this.#choices,
+        ways: this.#ways,
+      });
       this.#desired = this.#state.desired;
       this.#fault = undefined;
       return delta;

@@ -3,6 +3,7 @@
  *
  *     overweft.io/encapsulation        geneve                      the one that it would rather have
  *     overweft.io/encapsulations       geneve,vxlan,ipip           all that it takes
+ *     overweft.io/direct               subnet                      it takes packets of its subnet without encapsulation
  *     overweft.io/underlay-addresses   192.0.2.1,2001:db8::1       where its tunnels end
  *     overweft.io/mtu                  1500                        of its underlay
  *     overweft.io/router-mac           02:00:00:00:00:01
@@ -18,6 +19,7 @@ import { formatMac, type Mac } from '../net/mac.ts';
 
 const ENCAPSULATION = 'overweft.io/encapsulation';
 const ENCAPSULATIONS = 'overweft.io/encapsulations';
+const DIRECT = 'overweft.io/direct';
 const ADDRESSES = 'overweft.io/underlay-addresses';
 const MTU = 'overweft.io/mtu';
 const ROUTER_MAC = 'overweft.io/router-mac';
@@ -27,6 +29,7 @@ const VERSION = 'overweft.io/version';
 export interface Registration {
   readonly encapsulation?: Encapsulation | undefined;
   readonly encapsulations?: readonly Encapsulation[] | undefined;
+  readonly direct?: 'subnet' | undefined;
   readonly addresses?: readonly Address[] | undefined;
   readonly mtu?: number | undefined;
   readonly routerMac?: Mac | undefined;
@@ -45,6 +48,10 @@ export const nodeAnnotations = z.looseObject({
   [ENCAPSULATIONS]: parts
     .transform((names) => names.filter((name): name is Encapsulation => known.has(name)))
     .optional(),
+  [DIRECT]: z
+    .string()
+    .transform((text) => (text === 'subnet' ? text : undefined))
+    .optional(),
   [ADDRESSES]: parts.pipe(z.array(addressField)).optional(),
   [MTU]: z
     .string()
@@ -60,6 +67,7 @@ export const registrationOf = (
 ): Registration => ({
   encapsulation: annotations?.[ENCAPSULATION],
   encapsulations: annotations?.[ENCAPSULATIONS],
+  direct: annotations?.[DIRECT],
   addresses: annotations?.[ADDRESSES],
   mtu: annotations?.[MTU],
   routerMac: annotations?.[ROUTER_MAC],
@@ -68,10 +76,11 @@ export const registrationOf = (
 
 /** The annotations that say it. */
 export function annotationsOf(registration: Registration): Record<string, string> {
-  const { encapsulation, encapsulations, addresses, mtu, routerMac, version } = registration;
+  const { encapsulation, encapsulations, direct, addresses, mtu, routerMac, version } = registration;
   const all = {
     [ENCAPSULATION]: encapsulation,
     [ENCAPSULATIONS]: encapsulations?.join(','),
+    [DIRECT]: direct,
     [ADDRESSES]: addresses?.map(({ text }) => text).join(','),
     [MTU]: mtu?.toString(),
     [ROUTER_MAC]: routerMac && formatMac(routerMac),

@@ -21,6 +21,8 @@ export interface Peer {
   readonly routerMac: Mac;
   /** The first one is for sending; on the others something may still arrive. */
   readonly encapsulations: readonly Encapsulation[];
+  /** Takes packets without encapsulation from nodes of its subnet. */
+  readonly takesDirect: boolean;
   readonly vni: number;
   /** Of its underlay; undefined: it does not say. */
   readonly mtu: number | undefined;
@@ -30,13 +32,28 @@ export interface Peer {
   readonly probes: readonly Address[];
 }
 
+/** How packets go to a peer: encapsulated, or as they are to one on the same subnet. */
+type Carriage = Encapsulation | 'direct';
+
+/** Devices at both ends of a way without a tunnel. */
+export interface DirectWay {
+  readonly local: Address;
+  readonly remote: Address;
+  readonly localMac: Mac;
+  readonly remoteMac: Mac;
+  /** Both ends have had time to learn of each other; before, the way only receives. */
+  readonly isSettled: boolean;
+}
+
 /** A peer over one underlay family. */
 export interface Tunnel {
   /** Stays the same as long as peer, encapsulation and family do. */
   readonly key: string;
   readonly peer: Peer;
   readonly family: 4 | 6;
-  readonly encapsulation: Encapsulation;
+  readonly encapsulation: Carriage;
+  /** Of `direct` alone. */
+  readonly way?: DirectWay;
   readonly local: Address;
   readonly remote: Address;
   /** Whether routes lead into it; otherwise it only receives. */
@@ -79,21 +96,32 @@ export interface Topology {
   readonly warnings: readonly string[];
 }
 
+/** What probes and the host say of the ways to peers, by their names. Live. */
+export interface Found {
+  /** Key of the tunnel to use instead of the first. */
+  readonly choices: ReadonlyMap<string, string>;
+  /** Ways without a tunnel. */
+  readonly ways: ReadonlyMap<string, DirectWay>;
+}
+
 /** Peers and tunnels of nodes that have not changed: so are these, and the same objects. */
 export class Known {
   peers = new WeakMap<ClusterNode, Peer>();
   readonly tunnels = new WeakMap<
     Peer,
-    { readonly choice: string | undefined; readonly list: readonly Tunnel[] }
+    {
+      readonly choice: string | undefined;
+      readonly way: DirectWay | undefined;
+      readonly list: readonly Tunnel[];
+    }
   >();
-  /** Key of the tunnel to use instead of the first, by the peer's name. */
-  readonly choices: ReadonlyMap<string, string>;
+  readonly found: Found;
   statics: readonly Peer[] | undefined;
   /** What this node says of itself: the choice between it and each peer depends on it. */
   registration: Registration | undefined;
 
-  constructor(choices: ReadonlyMap<string, string> = new Map()) {
-    this.choices = choices;
+  constructor(found: Found = { choices: new Map(), ways: new Map() }) {
+    this.found = found;
   }
 }
 
@@ -212,6 +240,7 @@ function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warn
       podCIDRs: peer.podCIDRs,
       routerMac: peer.routerMAC ?? routerMac(peer.name),
       encapsulations: [peer.encapsulation ?? config.encapsulation],
+      takesDirect: false,
       vni: peer.vni ?? config.vni,
       mtu: undefined,
       version: undefined,
@@ -259,6 +288,7 @@ function peerOf(node: ClusterNode, config: Config, own: Registration | undefined
       { ...registration, name },
       config.encapsulation,
     ),
+    takesDirect: registration.direct === 'subnet',
     vni: config.vni,
     mtu: registration.mtu,
     version: registration.version,
@@ -267,11 +297,12 @@ function peerOf(node: ClusterNode, config: Config, own: Registration | undefined
 }
 
 function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[]): readonly Tunnel[] {
-  const choice = known.choices.get(peer.name);
+  const choice = known.found.choices.get(peer.name);
+  const way = peer.takesDirect ? known.found.ways.get(peer.name) : undefined;
   const before = known.tunnels.get(peer);
-  const tunnels = before?.choice === choice ? before?.list : undefined;
-  const list = tunnels ?? newTunnels(peer, config, choice);
-  known.tunnels.set(peer, { choice, list });
+  const tunnels = before?.choice === choice && before?.way === way ? before?.list : undefined;
+  const list = tunnels ?? newTunnels(peer, config, choice, way);
+  known.tunnels.set(peer, { choice, way, list });
   if (peer.encapsulations.length === 0)
     warnings.push(`Node ${peer.name}: takes no encapsulation that this node takes`);
   else if (list.length === 0)
@@ -279,9 +310,14 @@ function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[])
   return list;
 }
 
-function newTunnels(peer: Peer, { underlay }: Config, choice: string | undefined): Tunnel[] {
+function newTunnels(
+  peer: Peer,
+  { underlay }: Config,
+  choice: string | undefined,
+  way: DirectWay | undefined,
+): Tunnel[] {
   const families: (4 | 6)[] = underlay.family === 'ipv4' ? [4, 6] : [6, 4];
-  const tunnels = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
+  const encapsulated = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
     const local = underlay.addresses.find((address) => address.family === family);
     const remote = peer.addresses.find((address) => address.family === family);
     if (!local || !remote) return [];
@@ -294,11 +330,34 @@ function newTunnels(peer: Peer, { underlay }: Config, choice: string | undefined
       remote,
     }));
   });
+  const tunnels = withDirect(encapsulated, peer, way);
   const chosen = Math.max(
     0,
     tunnels.findIndex(({ key }) => key === choice),
   );
   return tunnels.map((tunnel, i) => ({ ...tunnel, isPreferred: i === chosen }));
+}
+
+/** Without encapsulation first, once that is settled. */
+function withDirect(
+  encapsulated: readonly Omit<Tunnel, 'isPreferred'>[],
+  peer: Peer,
+  way: DirectWay | undefined,
+): readonly Omit<Tunnel, 'isPreferred'>[] {
+  // With nothing to fall back on and nothing agreed there is no way at all.
+  if (!way || encapsulated.length === 0) return encapsulated;
+  const { local, remote } = way;
+  const { family } = remote;
+  const direct = {
+    key: `${peer.name}/direct/ipv${family}`,
+    peer,
+    family,
+    encapsulation: 'direct' as const,
+    way,
+    local,
+    remote,
+  };
+  return way.isSettled ? [direct, ...encapsulated] : [...encapsulated, direct];
 }
 
 function firstRoutes(routes: readonly Route[], warnings: string[]): Route[] {

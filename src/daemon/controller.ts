@@ -13,7 +13,7 @@ import { noChanges, type ObjectChanges } from '../control/changes.ts';
 import type { Desired } from '../control/desired.ts';
 import { NodeView } from '../control/node-view.ts';
 import type { Attached } from '../control/pods.ts';
-import type { Tunnel } from '../control/topology.ts';
+import type { DirectWay, Tunnel } from '../control/topology.ts';
 import type { CounterRows } from '../dataplane/counters.ts';
 import type { Memory } from '../dataplane/memory.ts';
 import type { ControlExports } from '../dataplane/module.ts';
@@ -221,6 +221,12 @@ export class Controller {
   /** Probes say by which of its tunnels a peer is to be reached; undefined: by the first. */
   choose(peer: string, key: string | undefined): void {
     this.#view.choose(peer, key);
+    void this.storeChanged(noChanges);
+  }
+
+  /** The host says which peers are reached without a tunnel, by their names. */
+  direct(ways: ReadonlyMap<string, DirectWay>): void {
+    this.#view.takeWays(ways);
     void this.storeChanged(noChanges);
   }
 

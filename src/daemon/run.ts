@@ -40,6 +40,7 @@ import { claimNamespace } from './only-one.ts';
 import { Masquerade } from './outside/masquerade.ts';
 import { NodePorts } from './outside/node-ports.ts';
 import { ServicesOutside } from './outside/services-outside.ts';
+import { DirectPeers } from './peers/direct.ts';
 import { Fallback } from './peers/fallback.ts';
 import { Liveness } from './peers/liveness.ts';
 import { PathMtus } from './peers/path-mtu.ts';
@@ -218,8 +219,18 @@ async function startDaemon(
       await masquerade.apply(live.desired);
       dns?.listen(live.desired.node.resolverAddresses);
       await outside.follow();
+      direct.follow();
       registrar.follow();
     },
+  });
+  const direct = new DirectPeers({
+    config,
+    addon,
+    pool,
+    controller,
+    isHere: inherited === undefined,
+    changed: () => registrar.follow(),
+    log,
   });
   const encapsulations: readonly Encapsulation[] =
     inherited?.encapsulations ?? (probeFault() ? ['geneve', 'vxlan'] : ['geneve', 'vxlan', 'ipip']);
@@ -230,6 +241,7 @@ async function startDaemon(
       controller.live && {
         encapsulation: config.encapsulation,
         encapsulations,
+        direct: direct.isOpen ? 'subnet' : undefined,
         addresses: settings.addresses,
         mtu: underlay.ownMtu,
         routerMac: config.podNetwork.routerMAC ?? routerMac(config.node),
@@ -241,7 +253,7 @@ async function startDaemon(
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
   const outside = new ServicesOutside(config, controller, liveness, log);
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
-  const fallback = new Fallback(config, controller, liveness, log);
+  const fallback = new Fallback({ config, controller, liveness, direct, log });
   const isWanted = offloads.tunnelGso.used;
   const injection = new Injection({ addon, pool, config, controller, sockets, log, isWanted });
 
@@ -286,6 +298,7 @@ async function startDaemon(
       liveness,
       pathMtus,
       fallback,
+      direct,
       injection,
       masquerade,
       watch,
@@ -342,6 +355,7 @@ async function startDaemon(
   // Its sockets would be in this namespace, which the underlay is not.
   if (config.liveness.enabled && !inherited) fallback.start();
   await injection.start();
+  direct.start();
   await controller.waitFor(() => controller.live, 10_000);
   log.info(
     { socket, epoch: publisher.epoch, flowsKept },
@@ -382,6 +396,7 @@ async function startDaemon(
       if (await underlay.refresh(remotes)) await controller.publish();
       await masquerade.check();
       await outside.check();
+      await direct.check();
       if (await watch.check(controller.live?.desired.node.internalIPs)) moved();
     } catch (error) {
       log.warn({ err: error }, 'the routes of the underlay cannot be looked up');
@@ -398,6 +413,7 @@ async function startDaemon(
       liveness.stop();
       pathMtus.stop();
       fallback.stop();
+      await direct.stop();
       injection.stop();
       await outside.stop();
       await api.close();

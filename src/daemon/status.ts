@@ -31,6 +31,7 @@ import type { FlowLog } from './flow-log.ts';
 import type { Masquerade, MasqueradeState } from './outside/masquerade.ts';
 import { nodeTapMac, nodeTaps } from './outside/node-ports.ts';
 import type { ServicesOutside } from './outside/services-outside.ts';
+import type { DirectPeers, DirectState, Indirect } from './peers/direct.ts';
 import type { Fallback, PeerFallback } from './peers/fallback.ts';
 import type { Liveness, PeerLiveness } from './peers/liveness.ts';
 import type { PathMtu, PathMtus } from './peers/path-mtu.ts';
@@ -74,6 +75,8 @@ export interface PeerStatus extends PeerLiveness {
   readonly registered: boolean | null;
   /** Reached otherwise than by its preferred tunnel; null: by that one, or by none. */
   readonly fallback: PeerFallback | null;
+  /** Why it is not reached without encapsulation, where the configuration asks for that; null: it is. */
+  readonly indirect: Indirect | null;
   readonly tunnels: readonly TunnelStatus[];
 }
 
@@ -131,6 +134,8 @@ export interface Status {
   readonly underlay: UnderlayState;
   /** How pods reach the world outside. */
   readonly masquerade: MasqueradeState;
+  /** Peers without encapsulation; null: the configuration asks for none. */
+  readonly direct: DirectState | null;
   readonly tables: Readonly<Record<string, { readonly used: number; readonly capacity: number }>>;
   readonly flows: {
     readonly used: number;
@@ -167,6 +172,7 @@ export interface StatusParts {
   readonly liveness: Liveness;
   readonly pathMtus: PathMtus;
   readonly fallback: Fallback;
+  readonly direct: DirectPeers;
   readonly injection: Injection;
   readonly masquerade: Masquerade;
   readonly watch: UnderlayWatch;
@@ -203,6 +209,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     addresses: controller.live?.desired.node.podCIDRs.map((block) => parts.ledger.use(block)) ?? [],
     underlay: parts.watch.state,
     masquerade: parts.masquerade.state,
+    direct: parts.config.direct === 'off' ? null : parts.direct.state,
     tables: tables(parts),
     flows: { used: parts.flowsUsed(), capacity: config.tables.flows, kept: parts.flowsKept },
     flowLog: parts.flowLog ? { file: parts.flowLog.file, unwritten: parts.flowLog.unwritten } : null,
@@ -245,6 +252,7 @@ function peers({
   liveness,
   pathMtus,
   fallback,
+  direct,
   injection,
   store,
 }: StatusParts): PeerStatus[] {
@@ -258,6 +266,7 @@ function peers({
     version: peer.version ?? null,
     registered: peer.isStatic ? null : (store.leases?.has(peer.name) ?? null),
     fallback: fallback.of(peer.name) ?? null,
+    indirect: direct.reason(peer.name) ?? null,
     ...liveness.of(peer.name),
     tunnels: live.desired.tunnels
       .filter((tunnel) => tunnel.peer.name === peer.name)

@@ -26,12 +26,13 @@ export type OuterSettings = Pick<Config, 'node' | 'ports'> & {
   readonly underlay: Pick<Config['underlay'], 'dscp' | 'ttl'>;
 };
 
-/** @throws TypeError for IPIP, which has no UDP header */
+/** @throws TypeError for what has no UDP header */
 export function outerHeader(
   { encapsulation, family, local, remote }: Pick<Tunnel, 'encapsulation' | 'family' | 'local' | 'remote'>,
   { node, ports, underlay }: OuterSettings,
 ): Uint8Array {
-  if (encapsulation === 'ipip') throw new TypeError('IPIP has no UDP header');
+  if (encapsulation === 'ipip' || encapsulation === 'direct')
+    throw new TypeError(`${encapsulation} has no UDP header`);
   const header = new Uint8Array(ETHERNET + IP[family] + UDP);
   const view = new DataView(header.buffer);
   header.set(injectionMac(node), 0);

@@ -255,7 +255,9 @@ export class TableArea {
       peers.set(tunnel.peer.name, peer);
       if (!kept.has(tunnel))
         writeTunnel(this.#to, this.#tunnelRow(facts.number), tunnel, facts, { config, routerMac, peer });
-      const outer = tunnel.peer.addresses.filter(({ family }) => family === tunnel.family);
+      const outer = tunnel.way
+        ? [macAsPeer(tunnel.way.remoteMac)]
+        : tunnel.peer.addresses.filter(({ family }) => family === tunnel.family);
       for (const one of isSame ? [] : outer) {
         const kind = encapsulations[tunnel.encapsulation];
         if (this.#wasm.peerPut(this.#area, ...words(one), kind, facts.number)) continue;
@@ -411,6 +413,14 @@ function factsOf(key: string, { tunnels }: TableInput): TunnelFacts {
 
 const isSameMac = (a: Mac | undefined, b: Mac | undefined): boolean =>
   a === b || (a !== undefined && b !== undefined && a.every((byte, i) => byte === b[i]));
+
+/** How a peer is known by its MAC (asm/layout/tables.ts). */
+function macAsPeer(mac: Mac): { readonly bytes: Uint8Array } {
+  const bytes = new Uint8Array(16);
+  bytes[0] = 0xff;
+  bytes.set(mac, 10);
+  return { bytes };
+}
 
 /** A MAC as the table builder takes it: four bytes and two, each loaded little-endian. */
 function macWords(mac: Mac | undefined): [number, number] {

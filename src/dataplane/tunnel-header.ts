@@ -3,8 +3,10 @@
  *
  *     VXLAN (RFC 7348 §5)     │ flags 08 │ 0 │ 0 │ 0 │   VNI   │ 0 │
  *     GENEVE (RFC 8926 §3.4)  │ opt len  │ O C       │ protocol    │   VNI   │ 0 │ options …
+ *     direct                  a vnet header that asks nothing of the kernel; the Ethernet header is all that goes out
  *     IPIP                    the outer IPv4 or IPv6 header; lengths, identification, checksum and protocol zero
  */
+import { VNET_HEADER } from '../../asm/layout/memory.ts';
 import type { Config } from '../config/schema.ts';
 import type { Tunnel } from '../control/topology.ts';
 import type { Mac } from '../net/mac.ts';
@@ -24,6 +26,8 @@ export function tunnelHeader(tunnel: Tunnel, settings: HeaderSettings): Uint8Arr
       return geneveHeader(tunnel.peer.vni, settings.geneve);
     case 'ipip':
       return outerIpHeader(tunnel, settings.underlay);
+    case 'direct':
+      return new Uint8Array(VNET_HEADER);
   }
 }
 
@@ -82,6 +86,8 @@ export function overhead(
       return ip + udp + 8 + optionBytes(geneve).length + (geneve.payload === 'ethernet' ? ethernet : 0);
     case 'ipip':
       return ip;
+    case 'direct':
+      return 0;
   }
 }
 

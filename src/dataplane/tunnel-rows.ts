@@ -1,5 +1,6 @@
 // One row of the tunnel table (asm/layout/tables.ts draws it).
 import {
+  TUNNEL_DIRECT,
   TUNNEL_FAMILY,
   TUNNEL_FLAGS,
   TUNNEL_GENEVE,
@@ -47,7 +48,12 @@ export interface TunnelFacts {
   readonly isInjected: boolean;
 }
 
-export const encapsulations = { vxlan: TUNNEL_VXLAN, geneve: TUNNEL_GENEVE, ipip: TUNNEL_IPIP };
+export const encapsulations = {
+  vxlan: TUNNEL_VXLAN,
+  geneve: TUNNEL_GENEVE,
+  ipip: TUNNEL_IPIP,
+  direct: TUNNEL_DIRECT,
+};
 const AF_INET = 2;
 const AF_INET6 = 10;
 
@@ -89,8 +95,8 @@ export function writeTunnel(
   to.u8(row + TUNNEL_TTL, config.underlay.ttl);
   to.u16(row + TUNNEL_FLAGS, tunnelFlags(tunnel, config));
   to.bytes(row + TUNNEL_SOCKADDR, socketAddress(tunnel.remote, destinationPort(tunnel, config)));
-  to.bytes(row + TUNNEL_INNER_DESTINATION, tunnel.peer.routerMac);
-  to.bytes(row + TUNNEL_INNER_SOURCE, routerMac);
+  to.bytes(row + TUNNEL_INNER_DESTINATION, tunnel.way?.remoteMac ?? tunnel.peer.routerMac);
+  to.bytes(row + TUNNEL_INNER_SOURCE, tunnel.way?.localMac ?? routerMac);
   to.bytes(row + TUNNEL_REMOTE, tunnel.remote.bytes);
   to.bytes(row + TUNNEL_LOCAL, tunnel.local.bytes);
   to.bytes(row + TUNNEL_HEADER, header);
@@ -101,13 +107,14 @@ export function writeTunnel(
 
 function tunnelFlags({ encapsulation }: Tunnel, { geneve, underlay }: Config): number {
   if (encapsulation === 'ipip') return 0;
+  if (encapsulation === 'direct') return TUNNEL_IS_ETHERNET;
   const shape =
     encapsulation === 'geneve' && geneve.payload === 'ip' ? TUNNEL_IS_GENEVE_IP : TUNNEL_IS_ETHERNET;
   return underlay.outerChecksum ? shape | TUNNEL_HAS_CHECKSUM : shape;
 }
 
 function destinationPort({ encapsulation }: Tunnel, { ports }: Config): number {
-  return encapsulation === 'ipip' ? 0 : ports[encapsulation];
+  return encapsulation === 'ipip' || encapsulation === 'direct' ? 0 : ports[encapsulation];
 }
 
 /** struct sockaddr_in or sockaddr_in6 (linux/in.h, linux/in6.h) as it stands in memory. */

@@ -34,7 +34,7 @@ export function fromBytes(bytes: Uint8Array): Address {
 }
 
 /** The same bytes as four words loaded little-endian, as the data path's table builder takes an address. */
-export function words({ bytes }: Address): [number, number, number, number] {
+export function words({ bytes }: Pick<Address, 'bytes'>): [number, number, number, number] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, 16);
   return [
     view.getUint32(0, true),

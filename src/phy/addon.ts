@@ -85,6 +85,14 @@ interface RawIpOptions extends SocketOptions {
   readonly protocol: 4 | 41;
 }
 
+interface PacketOptions extends Pick<SocketOptions, 'receiveBuffer' | 'sendBuffer'> {
+  readonly interface: string;
+  /** Which frames come in: a program as `tcpdump -ddd` prints it. */
+  readonly filter: string;
+  /** Sockets of one group share the frames by flow (PACKET_FANOUT); a number that nobody else in this namespace has. */
+  readonly group?: number | undefined;
+}
+
 /** An open socket; buffer sizes as the kernel counts them, about double of what was asked for. */
 export interface RawIpSocket {
   readonly fd: number;
@@ -151,6 +159,14 @@ export interface Addon {
    */
   openRawIp(options: RawIpOptions): RawIpSocket;
 
+  /**
+   * A socket for whole frames of a device, each behind VNET_HEADER bytes, which a slot takes as it takes a TAP. ENODEV: no
+   * such device. ENOPROTOOPT before Linux 6.4.
+   */
+  openPacket(options: PacketOptions): number;
+  /** Replaces the filter of a packet socket that this thread owns. */
+  filterPackets(fd: number, filter: string): void;
+
   /** An eventfd; the opener signals, another thread attaches. */
   openWakeup(): number;
   /** Lets `wait` of this thread end when `fd` is signalled; `fd` stays its owner's. */
@@ -170,7 +186,7 @@ export interface Addon {
   /** Takes ownership of a descriptor that the program before this one has bequeathed; returns `fd`. */
   inherit(fd: number): number;
 
-  /** Takes a TAP over into a slot in 0..MAX_PORTS-1. EBUSY when the slot is taken. */
+  /** Takes a TAP or a packet socket over into a slot in 0..MAX_PORTS-1. EBUSY when the slot is taken. */
   adoptTap(slot: number, fd: number): void;
   /** Takes a socket over into a slot from FIRST_SOCKET_SLOT on; without `receive` it only sends. */
   adoptSocket(slot: number, fd: number, kind: SocketKind, options?: { readonly receive?: boolean }): void;

@@ -75,8 +75,8 @@ function onTheWire(
   message: number,
   datagram: Buffer,
 ): Buffer {
-  // The data path builds the outer IP header of IPIP itself.
-  if (encapsulation === 'ipip') return datagram;
+  // The data path builds the outer IP header of IPIP itself, and of who is reached without a tunnel replay knows nothing.
+  if (encapsulation === 'ipip' || encapsulation === 'direct') return datagram;
   return withOuterHeaders(datagram, {
     source: local,
     destination: remote,

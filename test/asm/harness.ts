@@ -52,6 +52,7 @@ import {
   CONTROL_SOCKET_PORTS,
   DATAGRAM_HEADROOM,
   DATAGRAM_STRIDE,
+  DIRECT_SLOT,
   FIRST_SOCKET_SLOT,
   FRAME_HEADROOM,
   INJECTION_SLOT,
@@ -655,7 +656,8 @@ export class TestNode {
       });
       const bytes = concat(...parts);
       expectThat(bytes.length === u32(TX_BYTES), 'TX_BYTES');
-      const isSocket = u32(TX_TUNNEL) !== NO_TUNNEL && u16(TX_SLOT) !== INJECTION_SLOT;
+      const isFrame = u16(TX_SLOT) === INJECTION_SLOT || u16(TX_SLOT) === DIRECT_SLOT;
+      const isSocket = u32(TX_TUNNEL) !== NO_TUNNEL && !isFrame;
       if (isSocket) {
         const row = this.wasm.tunnelRow(this.area, u32(TX_TUNNEL)) >>> 0;
         expectThat(row !== 0 && u32(TX_ADDRESS) === row + TUNNEL_SOCKADDR, 'TX_ADDRESS');

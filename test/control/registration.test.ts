@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { configSchema, type Encapsulation } from '../../src/config/schema.ts';
 import { annotationsOf, encapsulationsBetween } from '../../src/control/registration.ts';
-import { topologyOf } from '../../src/control/topology.ts';
+import { Known, topologyOf } from '../../src/control/topology.ts';
+import { address } from '../../src/net/address.ts';
 import { clusterFrom } from '../support/cluster.ts';
 
 describe('the encapsulation between two nodes', () => {
@@ -110,10 +111,33 @@ describe('what nodes say of themselves', () => {
     expect(warnings).toEqual(['Node node-2: takes no encapsulation that this node takes']);
   });
 
+  it('is reached without encapsulation where it says so, once both ends have had time to learn of it', () => {
+    const mac = (last: number) => Uint8Array.of(2, 0, 0, 0, 0, last);
+    const way = (isSettled: boolean) => ({
+      local: address('192.0.2.1'),
+      remote: address('192.0.2.2'),
+      localMac: mac(1),
+      remoteMac: mac(2),
+      isSettled,
+    });
+    const ways = (isSettled: boolean, annotations: Record<string, string>) => {
+      const found = { choices: new Map(), ways: new Map([['node-2', way(isSettled)]]) };
+      const { nodes } = clusterFrom([own, node('node-2', annotations)]);
+      const { tunnels } = topologyOf(nodes, config, [], new Known(found));
+      return tunnels.map(({ key, isPreferred }) => `${key} ${isPreferred}`);
+    };
+    const direct = { 'overweft.io/direct': 'subnet' };
+    expect(ways(false, direct)).toEqual(['node-2/geneve/ipv4 true', 'node-2/direct/ipv4 false']);
+    expect(ways(true, direct)).toEqual(['node-2/direct/ipv4 true', 'node-2/geneve/ipv4 false']);
+    for (const other of [{}, { 'overweft.io/direct': 'everywhere' }])
+      expect(ways(true, other)).toEqual(['node-2/geneve/ipv4 true']);
+  });
+
   it('writes what it reads', () => {
     const annotations = {
       'overweft.io/encapsulation': 'geneve',
       'overweft.io/encapsulations': 'geneve,vxlan',
+      'overweft.io/direct': 'subnet',
       'overweft.io/underlay-addresses': '192.0.2.2,2001:db8::2',
       'overweft.io/mtu': '9000',
       'overweft.io/router-mac': '02:00:00:00:00:22',

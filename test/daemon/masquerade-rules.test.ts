@@ -18,6 +18,7 @@ const peer = (name: string, addresses: string[], podCIDRs: string[]) => ({
   podCIDRs: podCIDRs.map(prefix),
   routerMac: new Uint8Array(6),
   encapsulations: ['geneve' as const],
+  takesDirect: false,
   vni: 1,
   mtu: undefined,
   version: undefined,

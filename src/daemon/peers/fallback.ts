@@ -16,6 +16,7 @@ import { innerPayload, ipipPacket } from '../../dataplane/tunnel-header.ts';
 import type { Address } from '../../net/address.ts';
 import { RawSocket } from '../../phy/raw.ts';
 import type { Controller, Live } from '../controller.ts';
+import type { DirectPeers } from './direct.ts';
 import { echoRequestIp, readEchoReply } from './echo.ts';
 import type { Liveness } from './liveness.ts';
 
@@ -52,10 +53,19 @@ interface Probe {
   readonly key: string;
 }
 
+export interface FallbackParts {
+  readonly config: Config;
+  readonly controller: Controller;
+  readonly liveness: Liveness;
+  readonly direct: DirectPeers;
+  readonly log: Logger;
+}
+
 export class Fallback {
   readonly #config: Config;
   readonly #controller: Controller;
   readonly #liveness: Liveness;
+  readonly #direct: DirectPeers;
   readonly #log: Logger;
   readonly #raw = new Map<4 | 6, RawSocket>();
   readonly #sockets = new Map<string, Socket>();
@@ -65,10 +75,11 @@ export class Fallback {
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(config: Config, controller: Controller, liveness: Liveness, log: Logger) {
+  constructor({ config, controller, liveness, direct, log }: FallbackParts) {
     this.#config = config;
     this.#controller = controller;
     this.#liveness = liveness;
+    this.#direct = direct;
     this.#log = log;
   }
 
@@ -189,6 +200,10 @@ export class Fallback {
     const refused = (error: Error | null | undefined) => {
       if (error) this.#log.debug({ err: error, remote: tunnel.remote.text }, 'a probe was refused');
     };
+    if (tunnel.encapsulation === 'direct') {
+      void this.#direct.probe(tunnel, packet).then(refused);
+      return;
+    }
     if (tunnel.encapsulation === 'ipip') {
       void this.#raw
         .get(tunnel.family)

@@ -1,7 +1,7 @@
 // Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { INJECTION_SLOT } from '../../../asm/layout/memory.ts';
+import { DIRECT_SLOT } from '../../../asm/layout/memory.ts';
 import { podMac } from '../../control/desired.ts';
 import type { Pod } from '../../control/pods.ts';
 import type { CounterRows } from '../../dataplane/counters.ts';
@@ -70,7 +70,7 @@ export interface PortsParts {
 
 export class Ports {
   readonly #parts: PortsParts;
-  readonly #slots = new Numbering(FIRST_POD_SLOT, INJECTION_SLOT);
+  readonly #slots = new Numbering(FIRST_POD_SLOT, DIRECT_SLOT);
   readonly #ports = new Map<string, PodPort>();
   /** Descriptors that no worker has yet. */
   readonly #unadopted = new Map<number, readonly number[]>();

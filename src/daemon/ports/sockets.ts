@@ -8,6 +8,7 @@
 import {
   CONTROL_SOCKET_KINDS,
   CONTROL_SOCKET_PORTS,
+  DIRECT_SLOT,
   FIRST_SOCKET_SLOT,
   MAX_SOCKETS,
 } from '../../../asm/layout/memory.ts';
@@ -82,10 +83,12 @@ export class UnderlaySockets {
     const { underlay, encapsulation } = this.#config;
     // A node without peers listens all the same: its peers may know of it first.
     for (const local of underlay.addresses) this.#ensure(encapsulation, local);
-    for (const { encapsulation, local } of tunnels) this.#ensure(encapsulation, local);
+    for (const { encapsulation, local } of tunnels)
+      if (encapsulation !== 'direct') this.#ensure(encapsulation, local);
   }
 
   sendSlots({ encapsulation, family }: Pick<Tunnel, 'encapsulation' | 'family'>): SendSlots {
+    if (encapsulation === 'direct') return { slot: DIRECT_SLOT, slots: 1 };
     const slots = this.#send.get(encapsulation === 'ipip' ? `raw/${family}` : `udp/${family}`);
     if (!slots) throw new TypeError(`no socket sends ${encapsulation} over IPv${family}`);
     return slots;
