@@ -9,8 +9,9 @@
  *               │ head ┼ slots ┼ backends …     │
  *               └───────────────────────────────┘
  *
- * A frontend leads to two pools: one for clients inside (pods of this node and the node itself), one for those that
- * come from outside (the TAP ow-forward). Either may be empty; then it names the verdict.
+ * A frontend leads to two pools: one for clients inside (pods of this node and the node itself, and of host ports those
+ * of other nodes), one for those that come from outside (the TAP ow-forward). Either may be empty; then it names the
+ * verdict.
  */
 
 // ---- frontend: an address and port at which clients knock ---------------------------------
@@ -38,6 +39,8 @@ export const FRONTEND_CLUSTER_IP: u32 = 1;
 export const FRONTEND_NODE_PORT: u32 = 2;
 export const FRONTEND_LOAD_BALANCER: u32 = 3;
 export const FRONTEND_EXTERNAL_IP: u32 = 4;
+/** An address of this node and a port that leads to one of a pod here. */
+export const FRONTEND_HOST_PORT: u32 = 5;
 /** No port: the address is a cluster IP, so that what comes to any other port of it is refused. */
 export const FRONTEND_ADDRESS_ONLY: u32 = 15;
 

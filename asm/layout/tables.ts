@@ -65,6 +65,8 @@ export const TABLES_NODE_PORTS4: u32 = 208;
 export const TABLES_NODE_PORTS6: u32 = 224;
 /** Hash of frontends (asm/layout/services.ts): HASH_BASE, HASH_MASK, HASH_COUNT. */
 export const TABLES_FRONTENDS: u32 = 160;
+/** u32: not 0: some frontend is a host port, so that what comes through a tunnel may be for one. */
+export const TABLES_HOST_PORTS: u32 = 172;
 /** u32: not 0: some port has a rate. */
 export const TABLES_SHAPED: u32 = 256;
 export const TABLES_HEADER_SIZE: u32 = 1024;

@@ -28,6 +28,7 @@ import { PACKET_FROM_NODE, PACKET_IS_FOR_SERVICE, PACKET_IS_LATER_FRAGMENT } fro
 import {
   BACKEND_PORT,
   FIRST_SOURCE_PORT,
+  FRONTEND_HOST_PORT,
   FRONTEND_INSIDE,
   FRONTEND_KIND,
   FRONTEND_LOAD_BALANCER,
@@ -47,6 +48,7 @@ import {
   PORT_KIND,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
+  TABLES_HOST_PORTS,
   TABLES_NODE_PORTS4,
   TABLES_NODE_PORTS6,
   TABLES_NODE4,
@@ -85,9 +87,10 @@ const ATTEMPTS: u32 = 64;
  * have come since. `asks` where it asks for a connection.
  */
 export function mayBeForService(packet: Packet, flow: usize, asks: bool): bool {
-  // The sender's node translates.
-  if (packet.tunnel() !== NO_TUNNEL) return false;
-  if (flow === 0 || isFront(flow)) return true;
+  if (flow !== 0 && isFront(flow)) return true;
+  // The sender's node translates, but for host ports, of which it does not know.
+  if (packet.tunnel() !== NO_TUNNEL && load<u32>(area, TABLES_HOST_PORTS) === 0) return false;
+  if (flow === 0) return true;
   if (packet.direction() !== DIRECTION_FORWARD) return false;
   if (!asks && packet.protocol() !== PROTOCOL_UDP) return false;
   if (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) return false;
@@ -172,11 +175,13 @@ function stillServes(packet: Packet, front: usize, row: usize): bool {
 
 /**
  * Frontend at which the packet knocks; 0: none. A node port is one at the addresses of other nodes, too: what came there by
- * a tunnel could not leave by another.
+ * a tunnel could not leave by another. A host port leads to a pod of its own node, whatever way its clients come.
  */
 function frontendOf(packet: Packet): usize {
   const destination = packet.destination();
   const found = frontendFind(area, destination, packet.protocol(), packet.dport());
+  if (packet.tunnel() !== NO_TUNNEL)
+    return found !== 0 && <u32>load<u8>(found, FRONTEND_KIND) === FRONTEND_HOST_PORT ? found : 0;
   if (found !== 0) return found;
   const to = endpointFind(area, destination);
   if (to === 0 || !(<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE)) return 0;
@@ -190,7 +195,7 @@ function noFrontend(packet: Packet, flow: usize): void {
     flowRemove(flow);
     packet.setFlow(0);
   }
-  if (frontendFind(area, packet.destination(), 0, 0) === 0) return;
+  if (packet.tunnel() !== NO_TUNNEL || frontendFind(area, packet.destination(), 0, 0) === 0) return;
   packet.setVerdict(
     packet.has(PACKET_IS_LATER_FRAGMENT) && packet.ports() === 0
       ? Verdict.FragmentWithoutFirst
@@ -204,6 +209,7 @@ function poolOf(packet: Packet, frontend: usize): usize {
 
 /** Whether the client is neither a pod nor this node: what arrives for a Service from outside comes by ow-forward. */
 function isFromOutside(packet: Packet): bool {
+  if (packet.tunnel() !== NO_TUNNEL) return false;
   return <u32>load<u8>(portRow(area, packet.slot()), PORT_KIND) === PORT_FORWARD;
 }
 

@@ -22,6 +22,16 @@ export function statusText(status: Status): string {
       ]),
     ],
     [
+      'Host ports',
+      status.hostPorts.map(({ pod, protocol, address, port, target, takenBy }) => [
+        protocol,
+        address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`,
+        pod,
+        target,
+        takenBy === null ? '' : `not in effect: Service ${takenBy} has it`,
+      ]),
+    ],
+    [
       'Tables',
       Object.entries(status.tables).map(([name, { used, capacity }]) => [
         name,

@@ -18,6 +18,8 @@ import { bandwidthOf } from './bandwidth.ts';
 import { type AddCall, isDelegated, readDelegated, requestedIps } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
+import { hostPortsOf, requireFamilies, requireFreeHostPorts, requireNoTunnelPorts } from './port-mappings.ts';
+import { release } from './release.ts';
 import { type DelegatedRoute, dnsOf, ownDns, type ReadResult, resultOf } from './result.ts';
 import { refuseUnbuilt } from './unbuilt.ts';
 
@@ -31,9 +33,12 @@ const DNS_PORT = 53;
  * What can be known before an address is handed out.
  * @throws CniError
  */
-export function refuse(call: AddCall, { ledger, ports }: CniParts): void {
+export function refuse(call: AddCall, { config: own, ledger, ports }: CniParts): void {
   const { config, netns, containerId } = call;
   refuseUnbuilt(config);
+  const hostPorts = hostPortsOf(config);
+  requireNoTunnelPorts(hostPorts, own);
+  requireFreeHostPorts(hostPorts, call.identity, ledger);
   if (namespaceId(netns) === undefined) {
     throw new CniError(codes.invalidEnvironment, `CNI_NETNS: ${netns} does not exist`);
   }
@@ -64,16 +69,18 @@ export function refuse(call: AddCall, { ledger, ports }: CniParts): void {
  */
 export async function add(call: AddCall, parts: CniParts): Promise<object> {
   refuse(call, parts);
-  const { controller, ledger, ports, log } = parts;
+  const { controller, ports, log } = parts;
   const { config, netns, identity } = call;
   const preferred = await addressesOfObject(call, parts);
   const delegated = call.delegate && readDelegated(call.delegate, config.ipam?.type);
   const attachment = record(call, parts, preferred, delegated);
   try {
+    requireFamilies(attachment.hostPorts, attachment.addresses);
     const place = { netns, interface: call.interface, namespace: identity.namespace, pod: identity.pod };
     const { mac, addresses } = attachment;
     const bandwidth = bandwidthOf(config.runtimeConfig?.bandwidth);
     const port = await ports.attach(place, controller, { mac, addresses, bandwidth, exclusive: true });
+    requireWayIn(attachment, parts);
     const routes = furtherRoutes(delegated);
     await ipBatch(
       routes.map((route) => routeLine(route, call.interface)),
@@ -98,7 +105,7 @@ export async function add(call: AddCall, parts: CniParts): Promise<object> {
     const port = ports.at(netns, call.interface);
     if (port?.pod === identity.pod && port.namespace === identity.namespace)
       await ports.detach(`${port.namespace}/${port.pod}`, controller);
-    ledger.release(attachment);
+    await release(attachment, parts);
     log.warn({ err: error, pod: `${identity.namespace}/${identity.pod}` }, 'ADD is undone');
     throw asCniError(error, call, controller.fault);
   }
@@ -149,6 +156,9 @@ function record(
     if (!endpoint || !('pod' in endpoint)) return endpoint && `node ${endpoint.node}`;
     return endpoint.pod.key === `${namespace}/${pod}` ? undefined : `pod ${endpoint.pod.key}`;
   };
+  const hostPorts = hostPortsOf(call.config);
+  // Others may have come while this one waited.
+  requireFreeHostPorts(hostPorts, call.identity, ledger);
   const who = {
     network: call.config.name,
     containerId: call.containerId,
@@ -159,6 +169,7 @@ function record(
     netns: call.netns,
     namespaceId: id,
     ...(call.config.runtimeConfig?.mac && { mac: call.config.runtimeConfig.mac }),
+    hostPorts,
   };
   try {
     if (delegated) {
@@ -174,6 +185,17 @@ function record(
   } catch (error) {
     throw asCniError(error, call, undefined);
   }
+}
+
+/** Host ports that nobody outside could reach must not seem to be there. */
+function requireWayIn({ hostPorts }: Attachment, { outside }: CniParts): void {
+  const { fault } = outside.state.divert;
+  if (hostPorts.length === 0 || fault === null) return;
+  throw new CniError(
+    codes.tryAgainLater,
+    'runtimeConfig.portMappings: host ports cannot be opened on this node',
+    fault,
+  );
 }
 
 /** An address outside would be the pod's own secret: nobody sends there through the data path. */

@@ -9,6 +9,7 @@ import { issuesOf } from '../config/issues.ts';
 import { interfaceField } from '../daemon/ports/port-file.ts';
 import { bandwidthField } from './bandwidth.ts';
 import { CniError, codes } from './error.ts';
+import { portMappingsField } from './port-mappings.ts';
 import { dnsField, resultField } from './result.ts';
 
 const versions = ['0.3.1', '0.4.0', '1.0.0', '1.1.0'] as const;
@@ -22,18 +23,33 @@ const requestedAddress = z
 
 const attachments = z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).nullish();
 
+/**
+ * Names of fields as the conventions write them. Go's JSON reads them in any case, so plugins in Go take what containerd
+ * sends, whose structs have no names for JSON: HostPort, IngressRate, Servers.
+ */
+function conventional(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(conventional);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([name, field]) => [name.charAt(0).toLowerCase() + name.slice(1), field]),
+  );
+}
+
+const inAnyCase = <T extends z.ZodType>(schema: T) => z.preprocess(conventional, schema).nullish();
+
 /** Conventions of runtimes, https://github.com/containernetworking/cni/blob/v1.3.0/CONVENTIONS.md. */
 const runtimeConfig = z.looseObject({
   ips: z.array(requestedAddress).nullish(),
   mac: macField.nullish(),
-  bandwidth: bandwidthField.nullish(),
-  dns: z
-    .looseObject({
+  bandwidth: inAnyCase(bandwidthField),
+  portMappings: inAnyCase(portMappingsField),
+  dns: inAnyCase(
+    z.looseObject({
       servers: z.array(z.string()).nullish(),
       searches: z.array(z.string()).nullish(),
       options: z.array(z.string()).nullish(),
-    })
-    .nullish(),
+    }),
+  ),
 });
 
 const networkConfig = z.looseObject({

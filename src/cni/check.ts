@@ -1,12 +1,16 @@
 // CHECK and STATUS: whether a pod's network is as ADD left it, and whether another ADD could succeed.
 import { isDeepStrictEqual } from 'node:util';
+import { DIVERT_TABLE } from '../daemon/outside/divert-rules.ts';
 import { ipQuery } from '../host/iproute.ts';
 import { namespaceId } from '../host/netns.ts';
+import type { Attachment } from '../ipam/ledger.ts';
 import { parseAddress } from '../net/address.ts';
+import { type HostPort, hostPortsKey, hostPortText } from '../service/host-ports.ts';
 import { bandwidthOf } from './bandwidth.ts';
 import { type CheckCall, isDelegated, type NetworkConfig } from './call.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
+import { hostPortsOf } from './port-mappings.ts';
 import type { ReadResult } from './result.ts';
 
 /** How long tables may take to follow a change of the cluster. */
@@ -38,7 +42,25 @@ export async function check(call: CheckCall, parts: CniParts): Promise<void> {
     return attachment.addresses.every(({ text }) => addresses?.includes(text)) || undefined;
   }, CONVERGENCE_MS);
   if (!isLive) throw wrong(`Pod ${key}: its addresses are not in the live tables`);
+  await checkHostPorts(attachment, config, parts);
   await checkInside(netns, name, prevResult);
+}
+
+async function checkHostPorts(
+  { namespace, pod, hostPorts }: Attachment,
+  config: NetworkConfig,
+  { controller, outside }: CniParts,
+): Promise<void> {
+  const texts = (list: readonly HostPort[]) =>
+    list.map((one) => `${hostPortText(one)} ${one.containerPort}`).sort();
+  if (config.runtimeConfig?.portMappings && !isDeepStrictEqual(texts(hostPortsOf(config)), texts(hostPorts)))
+    throw wrong(`runtimeConfig.portMappings: ADD has mapped ${texts(hostPorts).join(', ') || 'none'}`);
+  if (hostPorts.length === 0) return;
+  const key = `${namespace}/${pod}`;
+  const mapped = controller.live?.desired.services.services.get(hostPortsKey(key));
+  if (!mapped) throw wrong(`Pod ${key}: its host ports are not in the live tables`);
+  if (!(await outside.leads(mapped)))
+    throw wrong(`Pod ${key}: its host ports are not in the sets of nftables' table ${DIVERT_TABLE}`);
 }
 
 async function checkInside(netns: string, name: string, expected: ReadResult): Promise<void> {

@@ -17,8 +17,10 @@ export const codes = {
   interfaceExists: 102,
   /** the node has as many pods as it has ports, */
   portsUsedUp: 103,
-  /** CHECK has found that the pod's network is not as ADD left it. */
+  /** CHECK has found that the pod's network is not as ADD left it, */
   notAsAdded: 104,
+  /** a port of the node is another pod's. */
+  hostPortTaken: 105,
   internal: 999,
 } as const;
 

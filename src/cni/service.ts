@@ -7,7 +7,6 @@
  */
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Attached, AttachedPod } from '../control/pods.ts';
 import { Turns } from '../daemon/turns.ts';
 import { namespaceId } from '../host/netns.ts';
 import type { Attachment } from '../ipam/ledger.ts';
@@ -16,6 +15,7 @@ import { type Call, type DeleteCall, isDelegated, type NetworkConfig, readCall, 
 import { check, status } from './check.ts';
 import { CniError, codes } from './error.ts';
 import type { CniParts } from './parts.ts';
+import { release } from './release.ts';
 
 export interface CniAnswer {
   /** 200, 202 for "ask again with the delegate's outcome", 422 with an error object. */
@@ -142,13 +142,13 @@ export class CniService {
 
   /** First out of the data path, then free for others. Repeatable. */
   async #release(attachment: Attachment): Promise<void> {
-    const { ledger, ports, controller } = this.#parts;
+    const { ports, controller } = this.#parts;
     const port = ports.at(attachment.netns, attachment.interface);
     const isHere = namespaceId(attachment.netns) === attachment.namespaceId;
     if (port && isHere) await ports.detach(`${port.namespace}/${port.pod}`, controller);
     else if (isHere) this.#deleteTap(attachment);
     else await ports.sweep(controller);
-    ledger.release(attachment);
+    await release(attachment, this.#parts);
   }
 
   #deleteTap(place: { readonly netns: string; readonly interface: string }): void {
@@ -175,36 +175,5 @@ export class CniService {
     if (!(error instanceof CniError)) this.#parts.log.error({ err: error }, 'a CNI command fails');
     const known = error instanceof CniError ? error : new CniError(codes.internal, (error as Error).message);
     return { cniVersion: versionOf(value), code: known.code, msg: known.message, details: known.details };
-  }
-}
-
-/** What the ledger says of the pods of this node, as the cluster state takes it; the same object until it changes. */
-export class AttachedPods {
-  readonly #parts: Pick<CniParts, 'config' | 'ledger'>;
-  #of: readonly Attachment[] | undefined;
-  #attached: Attached = { pods: [], admitUnknown: false };
-
-  constructor(parts: Pick<CniParts, 'config' | 'ledger'>) {
-    this.#parts = parts;
-  }
-
-  get attached(): Attached {
-    const { config, ledger } = this.#parts;
-    if (this.#of !== ledger.attachments) {
-      this.#of = ledger.attachments;
-      this.#attached = {
-        pods: ledger.attachments.map(
-          ({ namespace, pod, uid, addresses }): AttachedPod => ({
-            namespace,
-            name: pod,
-            uid,
-            node: config.node,
-            addresses,
-          }),
-        ),
-        admitUnknown: config.cni.unknownPods === 'admit',
-      };
-    }
-    return this.#attached;
   }
 }

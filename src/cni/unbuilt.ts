@@ -5,7 +5,6 @@ import { CniError, codes } from './error.ts';
 
 /** Capability to what is missing. */
 const unbuilt: Readonly<Record<string, string>> = {
-  portMappings: 'Overweft does not map host ports yet',
   deviceID: 'Overweft makes its interfaces itself',
   infinibandGUID: 'Overweft makes Ethernet interfaces only',
 };

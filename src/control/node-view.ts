@@ -2,7 +2,7 @@
  * What one node should know, kept up to date with a store and with what runtimes have attached.
  *
  *     ObjectChanges ─┬─► ClusterState ────► DesiredState ─► Desired, DesiredDelta
- *                    └─► ServiceCompiler ────┘
+ *     Attached ──────┴─► ServiceCompiler ────┘
  */
 import type { Config } from '../config/schema.ts';
 import { ServiceCompiler } from '../service/compile.ts';
@@ -62,7 +62,7 @@ export class NodeView {
     this.#isChosen = false;
     const { cluster } = this.#cluster;
     const own = cluster.nodes.find(({ name }) => name === this.#config.node);
-    const services = this.#services.apply(changes, own);
+    const services = this.#services.apply(changes, own, attached.hostPorts);
     if (this.#state && isEmpty(changed) && services.size === 0) return undefined;
     try {
       const delta = this.#state?.apply(cluster, changed, services);

@@ -52,6 +52,9 @@ const containerPort = z.object({
   name: portName.nullish(),
   containerPort: integer(1, 65535),
   protocol: protocolField,
+  /** Of the node; 0: none. */
+  hostPort: integer(0, 65535).nullish(),
+  hostIP: z.string().nullish(),
 });
 
 const container = z.object({

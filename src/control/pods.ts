@@ -3,6 +3,7 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 import type { Address } from '../net/address.ts';
+import type { HostPorts } from '../service/host-ports.ts';
 import { AddressClaims } from './addresses.ts';
 import { namespacedKey, type ObjectChanges } from './changes.ts';
 import type { Protocol } from './object-fields.ts';
@@ -45,6 +46,8 @@ export interface Attached {
   readonly pods: readonly AttachedPod[];
   /** A pod without an object is one without labels; otherwise it is none until its object comes. */
   readonly admitUnknown: boolean;
+  /** Undefined: there are none. */
+  readonly hostPorts?: HostPorts;
 }
 
 const nobody: Attached = { pods: [], admitUnknown: false };

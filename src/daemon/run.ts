@@ -11,10 +11,12 @@ import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { destination, type Logger, pino } from 'pino';
 import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
+import { AttachedPods } from '../cni/attached-pods.ts';
 import { installConfiguration } from '../cni/install.ts';
-import { AttachedPods, CniService } from '../cni/service.ts';
+import { CniService } from '../cni/service.ts';
 import type { Config, Encapsulation } from '../config/schema.ts';
 import { connectivity } from '../connectivity/connectivity.ts';
+import { noChanges } from '../control/changes.ts';
 import { routerMac } from '../control/topology.ts';
 import { CounterRows } from '../dataplane/counters.ts';
 import { createMemory, type Memory, type MemoryPlan, planMemory } from '../dataplane/memory.ts';
@@ -37,6 +39,7 @@ import { FlowLog } from './flow-log.ts';
 import { Health } from './health.ts';
 import { metricsOf } from './metrics.ts';
 import { claimNamespace } from './only-one.ts';
+import { HostAddresses } from './outside/host-addresses.ts';
 import { Masquerade } from './outside/masquerade.ts';
 import { NodePorts } from './outside/node-ports.ts';
 import { ServicesOutside } from './outside/services-outside.ts';
@@ -189,7 +192,9 @@ async function startDaemon(
     now: uptime,
     quarantine: config.cni.quarantine,
   });
-  const attachedPods = new AttachedPods({ config, ledger });
+  const hostAddresses = new HostAddresses(log);
+  await hostAddresses.refresh();
+  const attachedPods = new AttachedPods(config, ledger, () => hostAddresses.addresses);
   const publisher = new Publisher(memory, config.workers, () => pool.wake());
   const dns =
     config.dns &&
@@ -249,9 +254,9 @@ async function startDaemon(
       },
     log,
   });
-  const cni = new CniService({ config, store, controller, ports, ledger, log });
   const liveness = new Liveness(config.liveness, controller, counters.tunnels, log);
   const outside = new ServicesOutside(config, controller, liveness, log);
+  const cni = new CniService({ config, store, controller, ports, ledger, outside, log });
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
   const fallback = new Fallback({ config, controller, liveness, direct, log });
   const isWanted = offloads.tunnelGso.used;
@@ -394,6 +399,7 @@ async function startDaemon(
     try {
       const remotes = controller.live?.desired.tunnels.map(({ remote }) => remote) ?? [];
       if (await underlay.refresh(remotes)) await controller.publish();
+      if (await hostAddresses.refresh()) await controller.storeChanged(noChanges);
       await masquerade.check();
       await outside.check();
       await direct.check();

@@ -24,6 +24,7 @@ import type { Ledger, PoolUse } from '../ipam/ledger.ts';
 import { formatMac } from '../net/mac.ts';
 import type { TapOffloads } from '../phy/addon.ts';
 import type { Decision } from '../policy/compiled.ts';
+import { type HostPortReport, hostPortReports } from '../service/report.ts';
 import type { Store, StoreState } from '../store/store.ts';
 import type { UnderlayState, UnderlayWatch } from '../underlay/watch.ts';
 import type { Controller } from './controller.ts';
@@ -155,6 +156,8 @@ export interface Status {
   readonly probes: { readonly available: boolean; readonly reason: string | null };
   readonly capabilities: { readonly control: string; readonly workers: readonly string[] };
   readonly outside: ServicesOutside['state'];
+  /** Ports of the node that lead to its pods. */
+  readonly hostPorts: readonly HostPortReport[];
 }
 
 export interface StatusParts {
@@ -222,6 +225,7 @@ export async function statusOf(parts: StatusParts): Promise<Status> {
     offloads: parts.offloads,
     polling: config.polling,
     outside: parts.outside.state,
+    hostPorts: controller.live ? hostPortReports(controller.live.desired.services) : [],
     probes: { available: parts.probeFault === undefined, reason: parts.probeFault ?? null },
     capabilities: {
       control: hex(parts.controlCapabilities),

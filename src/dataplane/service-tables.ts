@@ -11,6 +11,7 @@ import {
   FRONTEND_ADDRESS_ONLY,
   FRONTEND_CLUSTER_IP,
   FRONTEND_EXTERNAL_IP,
+  FRONTEND_HOST_PORT,
   FRONTEND_LOAD_BALANCER,
   FRONTEND_NODE_PORT,
   POOL_AFFINITY,
@@ -30,6 +31,7 @@ import {
   RANGE_MASK,
   RANGE_SIZE,
 } from '../../asm/layout/services.ts';
+import { TABLES_HOST_PORTS } from '../../asm/layout/tables.ts';
 import { Verdict } from '../../asm/verdict.ts';
 import { PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_UDP } from '../../asm/wire/protocol.ts';
 import type { Protocol } from '../control/object-fields.ts';
@@ -45,13 +47,14 @@ import type { ControlExports } from './module.ts';
 import { TablesFull } from './table-fault.ts';
 
 /** What is asked of the Services of a node. */
-export type Services = Pick<ServiceCompiler, 'services' | 'frontends' | 'node'>;
+export type Services = Pick<ServiceCompiler, 'services' | 'frontends' | 'hasHostPorts' | 'node'>;
 
 const kinds: Record<Frontend['kind'], number> = {
   'cluster-ip': FRONTEND_CLUSTER_IP,
   'node-port': FRONTEND_NODE_PORT,
   'load-balancer': FRONTEND_LOAD_BALANCER,
   'external-ip': FRONTEND_EXTERNAL_IP,
+  'host-port': FRONTEND_HOST_PORT,
 };
 
 const protocols: Record<Protocol, number> = { TCP: PROTOCOL_TCP, UDP: PROTOCOL_UDP, SCTP: PROTOCOL_SCTP };
@@ -113,6 +116,7 @@ export class ServiceTables {
    * @throws TablesFull: the area is of no use until all is written
    */
   write(services: Services, touched?: Iterable<string>): void {
+    this.#to.u32(this.#to.area + TABLES_HOST_PORTS, services.hasHostPorts ? 1 : 0);
     if (touched && this.#update(services, touched)) return;
     this.#clear();
     if (!this.#update(services, services.services.keys()))
@@ -254,7 +258,7 @@ const keptBy = ({ leftOut }: Pool): Endpoint[] =>
 /** Pods and the node reach external addresses under the policy Cluster, as decide.ts has it. */
 function poolsOf({ port, Cluster, Local }: Place, { kind }: Frontend): { inside: number; outside: number } {
   const at = (policy: 'Cluster' | 'Local') => (policy === 'Cluster' ? Cluster : Local)?.at ?? 0;
-  return kind === 'cluster-ip'
+  return kind === 'cluster-ip' || kind === 'host-port'
     ? { inside: at(port.internalPolicy), outside: at(port.internalPolicy) }
     : { inside: at('Cluster'), outside: at(port.externalPolicy) };
 }

@@ -1,7 +1,7 @@
 // nftables through nft(8): in JSON as libnftables-json(5) has it, or as a script where JSON cannot say it.
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { run } from './command.ts';
+import { CommandError, run } from './command.ts';
 import { inside } from './netns.ts';
 
 /** One command of a transaction, e.g. `{ add: { table: { family: 'inet', name: 'overweft' } } }`. */
@@ -51,4 +51,15 @@ export async function hasTable(family: string, name: string): Promise<boolean> {
     nftables: { table?: { family: string; name: string } }[];
   };
   return nftables.some(({ table }) => table?.family === family && table.name === name);
+}
+
+/** Whether a set has all of these elements, as nft writes them. */
+export async function hasElements(table: string, set: string, elements: readonly string[]): Promise<boolean> {
+  try {
+    await run('nft', ['get', 'element', ...table.split(' '), set, `{ ${elements.join(', ')} }`]);
+    return true;
+  } catch (error) {
+    if (error instanceof CommandError) return false;
+    throw error;
+  }
 }

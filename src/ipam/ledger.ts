@@ -9,12 +9,19 @@
  */
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { z } from 'zod';
-import { addressField, macField, pathField } from '../config/fields.ts';
+import { addressField, macField, pathField, portField } from '../config/fields.ts';
 import type { Address } from '../net/address.ts';
 import { formatMac } from '../net/mac.ts';
 import type { Prefix } from '../net/prefix.ts';
 import { AddressError, isInQuarantine } from './error.ts';
 import { capacity, isForPods, nextFree } from './pool.ts';
+
+const hostPort = z.object({
+  protocol: z.enum(['TCP', 'UDP', 'SCTP']),
+  hostIP: addressField.optional(),
+  hostPort: portField,
+  containerPort: portField,
+});
 
 const attachment = z.object({
   network: z.string(),
@@ -30,6 +37,8 @@ const attachment = z.object({
   /** Requested by the runtime; derived from the addresses otherwise. */
   mac: macField.optional(),
   addresses: z.array(addressField),
+  /** Ports of the node that lead to it; a ledger of an earlier version has none. */
+  hostPorts: z.array(hostPort).default([]),
 });
 
 /** A container's interface on a network; CNI identifies it by container and interface name. */
@@ -270,9 +279,15 @@ export class Ledger {
     const texts = (addresses: readonly Address[]) => addresses.map(({ text }) => text);
     const image = {
       ...state,
-      attachments: state.attachments.map(({ mac, addresses, ...rest }) => {
-        return { ...rest, ...(mac && { mac: formatMac(mac) }), addresses: texts(addresses) };
-      }),
+      attachments: state.attachments.map(({ mac, addresses, hostPorts, ...rest }) => ({
+        ...rest,
+        ...(mac && { mac: formatMac(mac) }),
+        addresses: texts(addresses),
+        hostPorts: hostPorts.map(({ hostIP, ...ports }) => ({
+          ...ports,
+          ...(hostIP && { hostIP: hostIP.text }),
+        })),
+      })),
       released: state.released.map(({ address, at }) => ({ address: address.text, at })),
     };
     writeFileSync(`${path}.new`, `${JSON.stringify(image)}\n`, { mode: 0o600 });

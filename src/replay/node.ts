@@ -35,6 +35,7 @@ import { fillTables, type TablePort } from '../dataplane/tables.ts';
 import { overhead } from '../dataplane/tunnel-header.ts';
 import type { TunnelFacts } from '../dataplane/tunnel-rows.ts';
 import { ServiceCompiler } from '../service/compile.ts';
+import { declaredHostPorts } from '../service/declared-host-ports.ts';
 import { readObjects } from '../store/file-store.ts';
 
 /** MTU of the underlay: a capture does not tell it. */
@@ -92,6 +93,7 @@ export async function loadNode(
   services.apply(
     changesBetween(undefined, objects),
     cluster.nodes.find(({ name }) => name === config.node),
+    declaredHostPorts(objects, cluster, config.node),
   );
   const desired = desiredOf(cluster, config, services);
   const mtu = UNDERLAY_MTU - Math.max(0, ...desired.tunnels.map((tunnel) => overhead(tunnel, config)));

@@ -4,6 +4,7 @@
  *     Service ─────────► ports ──┐
  *     EndpointSlices ──► endpoints ─► choice ─► slots
  *     own Node ────────────┴──────────┘
+ *     host ports ──► ports, each with its endpoint ─► slots
  *
  * Each Service is compiled by itself, and slots are filled anew only where other backends stand behind them.
  */
@@ -14,6 +15,14 @@ import type { EndpointSliceObject, ServiceObject } from '../control/services.ts'
 import { type Choice, type Chosen, choose, type LeftOut, type Place } from './choose.ts';
 import { type Endpoint, endpointsOf } from './endpoints.ts';
 import { Frontends } from './frontends.ts';
+import {
+  type HostPortPod,
+  type HostPorts,
+  hostPortsKey,
+  type MappedPort,
+  mappedPorts,
+  noHostPorts,
+} from './host-ports.ts';
 import { fillSlots } from './maglev.ts';
 import { type Passed, PROXY_NAME, passedOver, portsOf, type ServicePort } from './ports.ts';
 
@@ -32,7 +41,7 @@ export interface CompiledPort extends ServicePort, Pick<Chosen, 'hints' | 'hasAn
 }
 
 export interface CompiledService {
-  /** `namespace/name`. */
+  /** `namespace/name`; of a pod's host ports `pod namespace/name`. */
   readonly key: string;
   readonly passed: Passed | undefined;
   readonly ports: readonly CompiledPort[];
@@ -62,6 +71,9 @@ export class ServiceCompiler {
   readonly #slices = new Map<string, Map<string, EndpointSliceObject>>();
   /** Key of its Service, by key of the slice. */
   readonly #ownerOf = new Map<string, string>();
+  #hostPorts = noHostPorts;
+  /** Pods with host ports, by the key of what is compiled of them. */
+  readonly #mapped = new Map<string, { readonly pod: HostPortPod; readonly ports: readonly MappedPort[] }>();
   readonly #compiled = new Map<string, CompiledService>();
   readonly #frontends = new Frontends();
 
@@ -83,6 +95,11 @@ export class ServiceCompiler {
     return this.#node;
   }
 
+  /** Whether anything stands behind a port of this node itself. */
+  get hasHostPorts(): boolean {
+    return this.#mapped.size > 0;
+  }
+
   /** Live: it changes with the state that it belongs to. */
   get services(): ReadonlyMap<string, CompiledService> {
     return this.#compiled;
@@ -101,11 +118,13 @@ export class ServiceCompiler {
 
   /**
    * @param node the node's own object; undefined: there is none
+   * @param hostPorts of the pods of this node
    * @returns keys of the Services that are not as they were, or have gone
    */
   apply(
     { services, slices }: Pick<ObjectChanges, 'services' | 'slices'>,
     node: ClusterNode | undefined,
+    hostPorts = noHostPorts,
   ): Set<string> {
     const touched = new Set(services.keys());
     for (const [key, slice] of slices) this.#assign(key, slice, touched);
@@ -113,6 +132,7 @@ export class ServiceCompiler {
     if (moved) for (const key of this.#known.keys()) touched.add(key);
     for (const [key, object] of services) this.#ask(key, object);
     if (moved) for (const [key, { object }] of this.#known) if (!services.has(key)) this.#ask(key, object);
+    if (moved || hostPorts !== this.#hostPorts) this.#map(hostPorts, moved, touched);
     for (const key of touched) {
       const before = this.#compiled.get(key);
       this.#compile(key);
@@ -159,7 +179,36 @@ export class ServiceCompiler {
     this.#frontends.add(ports, object.metadata.creationTimestamp ?? '');
   }
 
+  /** @param moved the node has other addresses than before */
+  #map(hostPorts: HostPorts, moved: boolean, touched: Set<string>): void {
+    const isElsewhere = moved || !isDeepStrictEqual(hostPorts.addresses, this.#hostPorts.addresses);
+    this.#hostPorts = hostPorts;
+    const all = [...(this.#node?.statusAddresses ?? []), ...hostPorts.addresses];
+    const addresses = [...new Map(all.map((address) => [address.text, address])).values()];
+    const pods = new Map(hostPorts.pods.map((pod) => [hostPortsKey(pod.key), pod]));
+    for (const key of new Set([...this.#mapped.keys(), ...pods.keys()])) {
+      const [before, pod] = [this.#mapped.get(key), pods.get(key)];
+      if (!isElsewhere && isDeepStrictEqual(before?.pod, pod)) continue;
+      touched.add(key);
+      this.#frontends.remove(before?.ports.map(({ port }) => port) ?? []);
+      this.#mapped.delete(key);
+      if (!pod) continue;
+      const ports = mappedPorts(pod, this.#place.node, addresses);
+      this.#mapped.set(key, { pod, ports });
+      this.#frontends.add(
+        ports.map(({ port }) => port),
+        '',
+      );
+    }
+  }
+
   #compile(key: string): void {
+    const mapped = this.#mapped.get(key);
+    if (mapped) {
+      const ports = mapped.ports.map(({ port, endpoint }) => this.#compilePort(port, [endpoint]));
+      this.#compiled.set(key, { key, passed: undefined, ports, healthCheckNodePort: 0, localReady: 0 });
+      return;
+    }
     const known = this.#known.get(key);
     if (!known) {
       this.#compiled.delete(key);

@@ -40,8 +40,8 @@ interface Found {
   readonly governedBy: Governor;
 }
 
-/** The field that gives the policy, or that the client is inside the cluster and the address external. */
-export type Governor = 'internalTrafficPolicy' | 'externalTrafficPolicy' | 'inside';
+/** The field that gives the policy, or that the client is inside the cluster and the address external, or a host port. */
+export type Governor = 'internalTrafficPolicy' | 'externalTrafficPolicy' | 'inside' | 'hostPort';
 
 export type Decision =
   | { readonly verdict: 'not-a-service' }
@@ -75,13 +75,14 @@ export function decide(compiler: ServiceCompiler, connection: Connection): Decis
 
 function governor({ kind }: Frontend, origin: Origin): Governor {
   if (kind === 'cluster-ip') return 'internalTrafficPolicy';
+  if (kind === 'host-port') return 'hostPort';
   return origin === 'outside' ? 'externalTrafficPolicy' : 'inside';
 }
 
 /** Pods and the node reach external addresses as if through a load balancer that may send them to any node. */
 function policyOf({ internalPolicy, externalPolicy }: CompiledPort, governedBy: Governor): TrafficPolicy {
   if (governedBy === 'inside') return 'Cluster';
-  return governedBy === 'internalTrafficPolicy' ? internalPolicy : externalPolicy;
+  return governedBy === 'externalTrafficPolicy' ? externalPolicy : internalPolicy;
 }
 
 function isInRange({ node }: ServiceCompiler, port: CompiledPort, client: Address, origin: Origin): boolean {

@@ -9,6 +9,7 @@ import { type Address, parseAddress } from '../net/address.ts';
 import { type End, Ends } from '../policy/ends.ts';
 import { type CompiledService, ServiceCompiler } from './compile.ts';
 import { type Connection, type Decision, decide, type Origin } from './decide.ts';
+import { declaredHostPorts } from './declared-host-ports.ts';
 import { passedTexts } from './ports.ts';
 
 const probeSchema = z.object({
@@ -71,6 +72,7 @@ export class ServiceOracle {
     compiler.apply(
       changesBetween(undefined, this.#objects),
       this.#cluster.nodes.find(({ name }) => name === node),
+      declaredHostPorts(this.#objects, this.#cluster, node),
     );
     this.#compilers.set(node, compiler);
     return compiler;

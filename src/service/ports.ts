@@ -8,8 +8,17 @@ import type { ServiceObject } from '../control/services.ts';
 import type { Address } from '../net/address.ts';
 import type { Prefix } from '../net/prefix.ts';
 
-/** In the order in which one takes an address and port from another: those that the cluster gives come first. */
-export const frontendKinds = ['cluster-ip', 'node-port', 'load-balancer', 'external-ip'] as const;
+/**
+ * In the order in which one takes an address and port from another: those that the cluster gives come first, and what a
+ * pod asks for of its node comes after all Services (CVE-2019-9946).
+ */
+export const frontendKinds = [
+  'cluster-ip',
+  'node-port',
+  'load-balancer',
+  'external-ip',
+  'host-port',
+] as const;
 
 /** An address and port of a node or of a Service at which its clients knock. */
 export interface Frontend {
@@ -22,7 +31,7 @@ export type TrafficPolicy = 'Cluster' | 'Local';
 
 /** One port of a Service in one family. */
 export interface ServicePort {
-  /** `namespace/name`. */
+  /** `namespace/name`; of a pod's host ports `pod namespace/name`. */
   readonly service: string;
   readonly family: 4 | 6;
   /** Empty where the only port has none. */

@@ -154,6 +154,41 @@ export function connectionReport(
   };
 }
 
+/** A host port as it is live at a node. */
+export interface HostPortReport {
+  /** `namespace/name`. */
+  readonly pod: string;
+  readonly protocol: string;
+  readonly address: string;
+  readonly port: number;
+  /** Address and port of the pod. */
+  readonly target: string;
+  /** The Service that has this address and port in its place; null: none. */
+  readonly takenBy: string | null;
+}
+
+export const hostPortReports = (
+  compiler: Pick<ServiceCompiler, 'services' | 'frontends'>,
+): HostPortReport[] =>
+  [...compiler.services.values()].flatMap(({ ports }) =>
+    ports.flatMap((port) =>
+      port.frontends
+        .filter(({ kind }) => kind === 'host-port')
+        .map(({ address, port: number }): HostPortReport => {
+          const [backend] = port.Local?.backends ?? [];
+          const owner = compiler.frontends.find(port.protocol, address, number);
+          return {
+            pod: backend?.pod ?? '',
+            protocol: port.protocol,
+            address: address.text,
+            port: number,
+            target: backend?.key ?? '',
+            takenBy: owner && owner.port.service !== port.service ? owner.port.service : null,
+          };
+        }),
+    ),
+  );
+
 const headOf = ({ family, name, protocol, affinitySeconds, hints }: CompiledPort): PortHead => ({
   family: family === 4 ? 'IPv4' : 'IPv6',
   name,

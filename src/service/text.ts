@@ -38,12 +38,14 @@ const kindTexts: Record<FrontendReport['kind'], string> = {
   'node-port': 'node port',
   'load-balancer': 'load balancer',
   'external-ip': 'external IP',
+  'host-port': 'host port',
 };
 
 const governorTexts: Record<Governor, string> = {
   internalTrafficPolicy: 'by internalTrafficPolicy',
   externalTrafficPolicy: 'by externalTrafficPolicy',
   inside: 'as for every client inside the cluster',
+  hostPort: 'as every host port',
 };
 
 const changeTexts = {
@@ -64,6 +66,7 @@ export function serviceText({ service, passed, healthCheck, ports }: ServiceRepo
 function portLines(port: PortReport): string[] {
   const { name, protocol, family, frontends, affinitySeconds, sourceRanges, hints, Cluster, Local } = port;
   const { internalTrafficPolicy, externalTrafficPolicy } = port;
+  const isHostPort = frontends.some(({ kind }) => kind === 'host-port');
   const title = [name, protocol, family].filter((part) => part !== '').join(' ');
   return [
     `  ${title}`,
@@ -71,7 +74,7 @@ function portLines(port: PortReport): string[] {
       const taken = frontend.takenBy === null ? '' : `, not in effect: ${frontend.takenBy} has it`;
       return `    ${kindTexts[frontend.kind].padEnd(13)}  ${at(frontend)}${taken}`;
     }),
-    ...(internalTrafficPolicy === 'Local' ? ['    internalTrafficPolicy  Local'] : []),
+    ...(internalTrafficPolicy === 'Local' && !isHostPort ? ['    internalTrafficPolicy  Local'] : []),
     ...(externalTrafficPolicy === 'Local' ? ['    externalTrafficPolicy  Local'] : []),
     ...(affinitySeconds === null
       ? []

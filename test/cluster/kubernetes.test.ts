@@ -116,6 +116,35 @@ describeWith([root, tun, go], 'Kubernetes', () => {
     await until('clients reach them', async () => (await denied()) === 0);
   });
 
+  it('CNI 10: hostPort and bandwidth of a pod are what its clients meet, on every node', async () => {
+    const [first] = cluster.nodes;
+    const { spec } = podTemplate('door', ['serve', '8080'], { nodeName: first.machine.name });
+    const ports = ['TCP', 'UDP'].map((protocol) => ({ protocol, containerPort: 8080, hostPort: 9080 }));
+    await cluster.apply({
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: 'door',
+        labels: { app: 'door' },
+        annotations: { 'kubernetes.io/ingress-bandwidth': '100M' },
+      },
+      spec: { ...spec, containers: spec.containers.map((one) => ({ ...one, ports })) },
+    });
+    await kubectl('wait', '--for=condition=Ready', 'pod/door', '--timeout=180s');
+    const knock = async ({ name }: Pod) =>
+      answersOf(await kubectl('exec', name, '--', '/tool', 'ask', '9080', ...first.machine.ips));
+    for (const client of [...(await pods('client')), ...(await pods('agent'))]) {
+      const answers = await allAnswers(() => knock(client));
+      expect(answers, client.name).toHaveLength(4);
+      expect(translated(answers), client.name).toEqual([]);
+    }
+    const port = (await first.overweft.status()).ports.find(({ name }) => name === 'default/door');
+    expect(port?.bandwidth?.ingress?.rate).toBe(100e6);
+    await kubectl('delete', 'pod', 'door', '--timeout=180s');
+    for (const client of await pods('agent'))
+      await until('nobody is behind it', async () => unanswered(await knock(client)).length === 4);
+  });
+
   it('a pod that is made while the daemon is dead waits for the next one; those that are there stay', async () => {
     const [first] = cluster.nodes;
     const before = await pods('web');

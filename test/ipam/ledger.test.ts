@@ -30,6 +30,7 @@ describe('ledger', () => {
     pod: containerId,
     netns: `/run/netns/${containerId}`,
     namespaceId: 1,
+    hostPorts: [],
   });
   const blocks = [prefix('10.244.1.0/29'), prefix('fd00:244:1::/125')];
   const wanted = { blocks, requested: [], owner: nobody };

@@ -240,7 +240,6 @@ describeWith([root, tun], 'CNI', () => {
     });
 
     it.each([
-      ['portMappings', [{ hostPort: 8080, containerPort: 80, protocol: 'tcp' }]],
       ['ipRanges', [[{ subnet: '10.244.1.0/24' }]]],
       ['deviceID', '0000:04:00.5'],
       ['infinibandGUID', 'c2:11:22:33:44:55:66:77'],

@@ -7,6 +7,7 @@ import type { Objects } from '../../src/control/objects.ts';
 import { address } from '../../src/net/address.ts';
 import { ServiceCompiler } from '../../src/service/compile.ts';
 import { type Decision, decide, type Origin } from '../../src/service/decide.ts';
+import { declaredHostPorts } from '../../src/service/declared-host-ports.ts';
 import { faultText } from '../../src/store/store.ts';
 
 export interface EndpointFields {
@@ -69,9 +70,11 @@ export function objectsFrom(items: readonly object[]): Objects {
 export function compilerOf(items: readonly object[], node = 'node-1'): ServiceCompiler {
   const objects = objectsFrom(items);
   const compiler = new ServiceCompiler(node);
+  const cluster = clusterOf(objects);
   compiler.apply(
     changesBetween(undefined, objects),
-    clusterOf(objects).nodes.find(({ name }) => name === node),
+    cluster.nodes.find(({ name }) => name === node),
+    declaredHostPorts(objects, cluster, node),
   );
   return compiler;
 }

@@ -4,7 +4,7 @@
  */
 import type { Logger } from 'pino';
 import { ipQuery } from '../../host/iproute.ts';
-import { hasTable, nftScript } from '../../host/nft.ts';
+import { hasElements, hasTable, nftScript } from '../../host/nft.ts';
 import type { Mac } from '../../net/mac.ts';
 import type { Knocks } from '../../service/outside.ts';
 import { DIVERT_TABLE, divertScript, elementScript } from './divert-rules.ts';
@@ -66,6 +66,16 @@ export class Divert {
       if (this.#applied && !(await hasTable(FAMILY, NAME).catch(() => false))) this.#applied = undefined;
       await this.#write();
     });
+  }
+
+  /** Whether the kernel has these frontends; others may have changed its tables. */
+  async has(frontends: Knocks['frontends']): Promise<boolean> {
+    for (const family of [4, 6] as const) {
+      const elements = [...frontends[family]];
+      if (elements.length > 0 && !(await hasElements(DIVERT_TABLE, `frontends${family}`, elements)))
+        return false;
+    }
+    return true;
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {

@@ -9,6 +9,7 @@ import type { Logger } from 'pino';
 import type { Config } from '../../config/schema.ts';
 import type { Protocol } from '../../control/object-fields.ts';
 import type { Address } from '../../net/address.ts';
+import type { CompiledService } from '../../service/compile.ts';
 import { knocksOf } from '../../service/outside.ts';
 import type { Frontend } from '../../service/ports.ts';
 import type { Controller } from '../controller.ts';
@@ -70,6 +71,12 @@ export class ServicesOutside {
   /** Looks again at what the host may have changed. */
   check(): Promise<void> {
     return this.#divert.check();
+  }
+
+  /** Whether what arrives for a Service, or for the host ports of a pod, is led to the data path. */
+  leads(service: CompiledService): Promise<boolean> {
+    const { frontends } = knocksOf([service], [], (protocol, frontend) => this.#isOwn(protocol, frontend));
+    return this.#divert.has(frontends);
   }
 
   async stop(): Promise<void> {
