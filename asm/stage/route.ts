@@ -1,7 +1,10 @@
 /** Route: where a packet goes. Endpoints first, then the longest prefix. */
 import { NO_TUNNEL } from '../layout/burst';
+import { DIRECTION_REVERSE } from '../layout/flows';
 import { PACKET_IS_FOR_SERVICE, PACKET_IS_TRANSLATED } from '../layout/packet';
 import {
+  ENDPOINT_FLAGS,
+  ENDPOINT_IS_NODE,
   ENDPOINT_PORT,
   ENDPOINT_TUNNEL,
   NO_ENDPOINT_TUNNEL,
@@ -31,7 +34,8 @@ export function route(packet: Packet): void {
     }
     const tunnel = <u32>load<u16>(to, ENDPOINT_TUNNEL);
     if (tunnel !== NO_ENDPOINT_TUNNEL) {
-      throughTunnel(packet, tunnel);
+      if (isAnswerToNode(packet, to)) outside(packet);
+      else throughTunnel(packet, tunnel);
       return;
     }
   }
@@ -40,6 +44,15 @@ export function route(packet: Packet): void {
   if (kind === ROUTE_TUNNEL) throughTunnel(packet, found & 0xffff);
   else if (kind === ROUTE_OUTSIDE) outside(packet);
   else packet.setVerdict(kind === ROUTE_EMPTY ? Verdict.NoEndpoint : Verdict.NoRoute);
+}
+
+/**
+ * Whether a node's own process is answered in the name of this node: it has come by the underlay, and its answer takes the
+ * same way. Between their underlay addresses a tunnel would lead back into itself.
+ */
+function isAnswerToNode(packet: Packet, to: usize): bool {
+  if (!packet.has(PACKET_IS_TRANSLATED) || packet.direction() !== DIRECTION_REVERSE) return false;
+  return (<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE) !== 0;
 }
 
 function throughTunnel(packet: Packet, tunnel: u32): void {

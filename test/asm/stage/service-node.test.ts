@@ -1,6 +1,8 @@
 // What the node itself sends to Services.
 import { describe, expect, it } from 'vitest';
+import { node as nodeObject } from '../../support/cluster.ts';
 import { ACK, SYN, tcpPacket } from '../../support/packets.ts';
+import { compilerOf, service, slice } from '../../support/services.ts';
 import { fromPeer, fromPod, innerOf, nodeOf, pod, toPod, underlay } from '../cluster.ts';
 import { fate } from '../harness.ts';
 import { CLIENT, delivered, families, ready, VIP, withWeb } from '../services.ts';
@@ -41,6 +43,43 @@ describe('the node itself', () => {
             { src: VIP[family], dst: client },
             { sport: 80, dport: CLIENT, flags: SYN | ACK, ack: 2 },
           ),
+        ),
+      );
+    }
+  });
+
+  it.each(families)("of another node is answered by the kernel's way over IPv%i", (family) => {
+    const client = underlay(family, 2);
+    const at = underlay(family, 1);
+    const nodePort = 30_080;
+    const spec = { type: 'NodePort', ports: [{ name: 'http', port: 80, nodePort }] };
+    const type = family === 4 ? 'IPv4' : 'IPv6';
+    const asked = { sport: CLIENT, flags: SYN, ack: 0 };
+    for (const isHere of [true, false]) {
+      const backend = pod(family, isHere ? 1 : 2, 3);
+      const services = compilerOf([
+        nodeObject(1),
+        service({ ...spec, clusterIP: VIP[family], clusterIPs: [VIP[family]] }),
+        slice([ready(backend, isHere ? 'node-1' : 'node-2')], { type }),
+      ]);
+      const node = nodeOf(1, { services });
+      const knock = tcpPacket({ src: client, dst: at }, { ...asked, dport: nodePort });
+      const burst = node.egress(fromPod(1, 1, knock));
+      expect(fate(burst)).toBe('Forward');
+      const message = burst.messages[0] as { bytes: Uint8Array; datagrams: readonly Uint8Array[] };
+      const there = isHere ? message.bytes.slice(12 + 14) : innerOf(message.datagrams[0] as Uint8Array, {});
+      const sport = Buffer.from(there).readUInt16BE(family === 4 ? 20 : 40);
+      const seen = isHere ? client : pod(family, 1, 1);
+      const back = tcpPacket(
+        { src: backend, dst: seen },
+        { sport: 8080, dport: sport, flags: SYN | ACK, ack: 2 },
+      );
+      const answered = isHere ? node.egress(fromPod(1, 3, back)) : node.ingress(fromPeer(1, back));
+      expect(delivered(answered, 0)).toEqual(
+        toPod(
+          1,
+          0,
+          tcpPacket({ src: at, dst: client }, { sport: nodePort, dport: CLIENT, flags: SYN | ACK, ack: 2 }),
         ),
       );
     }
