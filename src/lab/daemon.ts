@@ -46,7 +46,8 @@ export function startDaemon(place: DaemonPlace, program: readonly string[]): Dae
 export const writeConfig = (place: DaemonPlace, config: object): void =>
   writeFileSync(place.config, stringify(config), { mode: 0o600 });
 
-const startPatienceMs = 15_000;
+/** One that ends is noticed at once; what takes long is a machine with much else to do. */
+const startPatienceMs = 60_000;
 
 /** Returns when the daemon's first tables are live. */
 export async function daemonReady(daemon: Pick<Daemon, 'name' | 'socket' | 'ended'>): Promise<void> {
