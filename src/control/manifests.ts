@@ -11,6 +11,7 @@ import type {
   PodObject,
 } from './objects.ts';
 import { type AnyObject, isRecord, nameOf, type RawObject, readObject } from './read-object.ts';
+import { repeatedKey } from './repeated-key.ts';
 import type { EndpointSliceObject, ServiceObject } from './services.ts';
 
 /** A manifest file. */
@@ -117,12 +118,14 @@ class ManifestReader implements FileReading {
         this.#value(document.toJS(), '');
       } catch (error) {
         // An alias without its anchor, or too many of them, is found only now.
-        this.#fault('', '', (error as Error).message.split('\n')[0] ?? '');
+        this.#fault('', '', ((error as Error).message.split('\n')[0] ?? '').replace(/:$/, ''));
       }
     }
   }
 
-  #json(text: string): void {
+  #json(written: string): void {
+    // Editors of other systems begin files with it.
+    const text = written.replace(/^\ufeff/, '');
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -131,7 +134,10 @@ class ManifestReader implements FileReading {
       this.#fault('', '', (error as Error).message.replace(/\s+/g, ' '));
       return;
     }
-    this.#value(value, '');
+    // The parser takes the last one, which may admit what the first one forbids.
+    const repeated = repeatedKey(text);
+    if (repeated !== undefined) this.#fault('', repeated, 'is there twice');
+    else this.#value(value, '');
   }
 
   /** @param at path of the value in its document, ending with a dot or empty */

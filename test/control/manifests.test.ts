@@ -221,6 +221,27 @@ metadata:
     expect(faults.map(faultText)).toEqual([expect.stringMatching(/^a\.json: Unexpected token/)]);
   });
 
+  it('may begin with a byte-order mark, YAML and JSON', () => {
+    const text = '\ufeff{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}}';
+    for (const file of ['a.json', 'a.yaml']) {
+      const { objects, faults } = readManifests([{ file, text }]);
+      expect(faults).toEqual([]);
+      expect(objects.namespaces).toHaveLength(1);
+    }
+  });
+
+  it.each([
+    [
+      'a.json',
+      '{"apiVersion":"v1","kind":"List","items":[{},{"spec":{"a":"},{\\"","ingress":[],"b":[{"c":1},{"c":2}],"ingress":[{}]}}]}',
+      'a.json: items[1].spec.ingress: is there twice',
+    ],
+    ['a.json', '{"kind":"Pod","k\\u0069nd":"Node"}', 'a.json: kind: is there twice'],
+    ['a.yaml', 'spec: {}\nspec: {}', 'a.yaml: Map keys must be unique at line 2, column 1'],
+  ])('may not hold a field twice: %s %s', (file, text, fault) => {
+    expect(readManifests([{ file, text }]).faults.map(faultText)).toEqual([fault]);
+  });
+
   it('may not hold the same object twice', () => {
     const pod = 'kind: Pod\napiVersion: v1\nmetadata: {name: p}\n';
     const { faults } = readManifests([
