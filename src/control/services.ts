@@ -69,6 +69,10 @@ const servicePorts = z.array(servicePort).superRefine((ports, context) => {
 
 const CLUSTER_IP = 'must be an IPv4 or IPv6 address, or "None"';
 
+/** RFC 1123 subdomain; it may end with a dot, as the API has it. */
+const DOMAIN_NAME =
+  /^(?=.{1,254}$)([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)*[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.?$/;
+
 /** Empty: none yet. */
 const clusterIPField = z.string({ error: CLUSTER_IP }).transform((text, context): Address | 'None' | '' => {
   if (text === '' || text === 'None') return text;
@@ -121,6 +125,12 @@ const serviceSpec = z
       .nullish()
       .transform((list) => list ?? []),
     allocateLoadBalancerNodePorts: z.boolean().nullish(),
+  })
+  .superRefine(({ type, externalName }, context) => {
+    if (type !== 'ExternalName' || DOMAIN_NAME.test(externalName ?? '')) return;
+    const is = externalName ? `, not ${JSON.stringify(externalName)}` : '';
+    const message = `must be a domain name such as example.com${is}`;
+    context.addIssue({ code: 'custom', path: ['externalName'], message });
   })
   .superRefine(({ clusterIP, clusterIPs }, context) => {
     const complain = (i: number, message: string) =>

@@ -79,6 +79,18 @@ describe('a Service', () => {
     expect(faults(service(spec)).join('\n')).toContain(`a.json: Service default/web: ${message}`);
   });
 
+  it.each([
+    [undefined, ''],
+    ['', ''],
+    ['my name', ', not "my name"'],
+    ['-a.example', ', not "-a.example"'],
+  ])('of type ExternalName has a domain name, not %j', (externalName, is) => {
+    expect(faults(service({ type: 'ExternalName', externalName }))).toEqual([
+      `a.json: Service default/web: spec.externalName: must be a domain name such as example.com${is}`,
+    ]);
+    expect(faults(service({ type: 'ExternalName', externalName: 'db.example.com.' }))).toEqual([]);
+  });
+
   it('of one port may use one number for TCP and UDP', () => {
     const ports = [
       port({ name: 'a', protocol: 'UDP', nodePort: 30053 }),
