@@ -48,7 +48,14 @@ export function parseConfig(text: string, file: string, environment: NodeJS.Proc
     });
     throw new ConfigError(file, issues);
   }
-  const result = configSchema.safeParse(withVariables(document.toJS() ?? {}, environment));
+  let written: unknown;
+  try {
+    written = document.toJS() ?? {};
+  } catch (error) {
+    // An alias without its anchor, or too many of them, is found only now.
+    throw new ConfigError(file, [{ path: '', message: (error as Error).message }]);
+  }
+  const result = configSchema.safeParse(withVariables(written, environment));
   if (!result.success) throw new ConfigError(file, issuesOf(result.error).map(named(environment)));
   const contradictions = consistency(result.data);
   if (contradictions.length > 0) throw new ConfigError(file, contradictions);

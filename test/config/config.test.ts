@@ -168,6 +168,10 @@ peers:
     expect(issuesOf(`${least}node: other`).at(0)?.message).toMatch(/^line 5, column 1: /);
   });
 
+  it('refuses an alias without its anchor, with the file', () => {
+    expect(() => parseConfig('node: *name', 'f.yaml')).toThrow(/^f\.yaml: Unresolved alias/);
+  });
+
   it('names the file in every line of the message', () => {
     const file = join(mkdtempSync(join(tmpdir(), 'overweft-config-')), 'node.yaml');
     expect(() => loadConfig(file)).toThrow(`${file}: cannot be read: ENOENT`);
