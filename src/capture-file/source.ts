@@ -1,12 +1,15 @@
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { constants, gunzipSync } from 'node:zlib';
 import { CaptureFileError } from './damage.ts';
 
 const CHUNK = 1 << 20;
 const GZIP_MAGIC = 0x1f8b;
+/** Stands for the standard input, as tcpdump and tshark have it. */
+const STDIN = '-';
+const STDIN_DESCRIPTOR = 0;
 
 /**
- * Bytes of a file in order, through one buffer that grows to the longest record asked for. Files compressed with gzip
+ * Bytes of a file, or of the standard input, in order, through one buffer that grows to the longest record asked for. Files compressed with gzip
  * are read as what they contain.
  */
 export class ByteSource implements Disposable {
@@ -21,8 +24,10 @@ export class ByteSource implements Disposable {
   /** @throws the system's error when the file cannot be opened or read */
   constructor(file: string) {
     this.file = file;
-    this.#descriptor = openSync(file, 'r');
+    this.#descriptor = file === STDIN ? STDIN_DESCRIPTOR : openSync(file, 'r');
     try {
+      if (fstatSync(this.#descriptor).isDirectory())
+        throw Object.assign(new Error('is a directory: name the captures in it'), { code: 'EISDIR' });
       if (this.#fill(2) && this.#bytes.readUInt16BE(0) === GZIP_MAGIC) this.#decompress();
     } catch (error) {
       this[Symbol.dispose]();
@@ -55,7 +60,7 @@ export class ByteSource implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined && this.file !== STDIN) closeSync(this.#descriptor);
     this.#descriptor = undefined;
   }
 

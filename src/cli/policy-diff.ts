@@ -26,7 +26,10 @@ const BURST = 4096;
 export function policyDiffCommand(): Command {
   const command = new Command('diff')
     .description('which recorded packets a change of policy would deny or allow')
-    .argument('<file...>', 'captures: pcap or pcapng, of pods, of nodes or of the underlay')
+    .argument(
+      '<file...>',
+      'captures: pcap or pcapng, of pods, of nodes or of the underlay; - is the standard input',
+    )
     .requiredOption('--old <dir>', 'Node, Namespace, Pod and policy objects as they are')
     .requiredOption('--new <dir>', 'the same as they would be')
     .option('--other-rules', 'list what keeps its fate under another rule, too')

@@ -19,7 +19,7 @@ interface Flags extends PortFlags {
 export function replayCommand(): Command {
   const command = new Command('replay')
     .description('run captures through the data path: what each packet is, what becomes of it, and why')
-    .argument('<file...>', 'pcap or pcapng, compressed with gzip or not')
+    .argument('<file...>', 'pcap or pcapng, compressed with gzip or not; - is the standard input')
     .option('--json', 'one JSON object a packet')
     .option('--config <file>', "a daemon's configuration: verdicts are those of its node, with its tables")
     .option('--manifests <dir>', "manifests for those tables, instead of the configuration's own store")

@@ -116,6 +116,20 @@ describe('overweft replay', () => {
     expect((await overweft(['replay', '--json', file])).stdout).toContain('"n":1,');
   });
 
+  it('reads the standard input', async () => {
+    const file = capture('piped.pcap', pcapRecord(plain));
+    const { stdout } = await run('sh', ['-c', 'cat "$0" | "$@" replay --json -', file, ...program]);
+    expect(json(stdout).map(({ file, n }) => [file, n])).toEqual([['-', 1]]);
+  });
+
+  it('reads no directory', async () => {
+    expect(await overweft(['replay', '--json', folder])).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: `overweft: ${folder}: is a directory: name the captures in it\n`,
+    });
+  });
+
   it('reports a damaged file with its place, behind what can be read, and goes on with the next', async () => {
     const damaged = capture('damaged.pcap', pcapRecord(plain), pcapRecord(plain).subarray(0, 20));
     const whole = capture('whole.pcap', pcapRecord(plain));
