@@ -1,7 +1,7 @@
 /** `overweft bench`: Overweft beside its peers, in one run. */
 import { writeFileSync } from 'node:fs';
 import { stderr, stdout } from 'node:process';
-import { Command } from 'commander';
+import { Command, InvalidArgumentError } from 'commander';
 import { cases, quickCases } from '../bench/cases.ts';
 import { chart } from '../bench/chart.ts';
 import { markdown } from '../bench/markdown.ts';
@@ -36,11 +36,7 @@ export function benchCommand(): Command {
       `measurements of each, in turn (default: ${fullPairs}, with --quick ${quickPairs})`,
       upTo(1000),
     )
-    .option(
-      '--only <pattern>',
-      'measure what matches this regular expression',
-      (text) => new RegExp(text, 'i'),
-    )
+    .option('--only <pattern>', 'measure what matches this regular expression', pattern)
     .option('--quick', 'the few cases that matter most, beside the kernel alone, within a minute')
     .option('--list', 'only name the cases')
     .option('--json', 'results as one object on stdout')
@@ -57,6 +53,14 @@ export function benchCommand(): Command {
       const pairs = flags.pairs ?? (flags.quick ? quickPairs : fullPairs);
       await asRoot((given: Flags) => measure(given, { cases: chosen, pairs, idle }))(flags);
     });
+}
+
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text, 'i');
+  } catch (error) {
+    throw new InvalidArgumentError(`${(error as Error).message}.`);
+  }
 }
 
 async function measure(flags: Flags, options: RunOptions): Promise<void> {

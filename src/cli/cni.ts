@@ -1,4 +1,5 @@
 // `overweft cni`: the plugin and its configuration on this host.
+import { isAbsolute } from 'node:path';
 import { Command } from 'commander';
 import { installPlugin, networkConfiguration, uninstall } from '../cni/install.ts';
 import { DEFAULT_SOCKET } from './status.ts';
@@ -33,6 +34,8 @@ export function cniCommand(): Command {
     .description('print the network configuration')
     .option('--socket <path>', "the daemon's API socket", DEFAULT_SOCKET)
     .action(({ socket }: { socket: string }) => {
+      // Runtimes run the plugin wherever they like.
+      if (!isAbsolute(socket)) throw new Error(`--socket ${socket}: must be an absolute path`);
       process.stdout.write(`${JSON.stringify(networkConfiguration(socket), null, 2)}\n`);
     });
   return cni;
