@@ -166,6 +166,10 @@ describeWith([root, tun, command('nft')], 'direct routing', () => {
       encapsulation: 'direct',
       mtu: 1500,
     });
+    const injection = async (name: string) =>
+      (await peersOf(1)).get(name)?.tunnels.find(({ preferred }) => preferred)?.injection.reason;
+    await expect.poll(() => injection('node-2'), within).toBe('superframes leave whole without it');
+    await expect.poll(() => injection('node-3'), within).not.toBe('not probed yet');
     expect((await peersOf(1)).get('node-3')?.indirect).toEqual({
       reason: 'it is on no subnet of under0',
       isFault: false,

@@ -137,6 +137,7 @@ export class Injection {
   /** Why superframes must not be injected for this tunnel; undefined when they may. */
   async #fault(tunnel: Tunnel, live: Live): Promise<string | undefined> {
     if (tunnel.encapsulation === 'ipip') return 'IPIP has no UDP header';
+    if (tunnel.encapsulation === 'direct') return 'superframes leave whole without it';
     return (
       (await this.#deviceFault(tunnel)) ??
       (await this.#kernelFault(tunnel.local)) ??
