@@ -4,7 +4,7 @@
  *     the device ─► packet sockets, filter, nftables ─► this node says that it takes such packets
  *     peers that say so, too ─► subnet ─► neighbour's MAC ─► a while later ─► controller: a way without a tunnel
  *
- * Looked at again every second: a peer of which something is missing is reached by a tunnel at once.
+ * Looked at again every two seconds: a peer of which something is missing is reached by a tunnel at once.
  */
 import { write } from 'node:fs';
 import type { Logger } from 'pino';
@@ -36,9 +36,9 @@ export interface Indirect {
   readonly isFault: boolean;
 }
 
-const LOOK_MS = 1_000;
+const LOOK_MS = 2_000;
 /** How long both ends know of each other before the first packet: the peer looks as often as this node does. */
-const SETTLE_MS = 3_000;
+const SETTLE_MS = 5_000;
 const ETHERNET = 14;
 const ETHERTYPE = { 4: 0x0800, 6: 0x86dd } as const;
 
