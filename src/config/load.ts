@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
 import { covers } from '../net/prefix.ts';
+import { apiSocket, socketPathFault } from './api-socket.ts';
 import { type Issue, issuesOf } from './issues.ts';
 import { type Config, configSchema } from './schema.ts';
 
@@ -93,6 +94,14 @@ function consistency(config: Config): Issue[] {
     issues.push({
       path: 'liveness.timeout',
       message: `must not be shorter than liveness.interval (${liveness.interval})`,
+    });
+  }
+  const socket = apiSocket(config);
+  const fault = socketPathFault(socket);
+  if (fault !== undefined) {
+    issues.push({
+      path: config.api.socket === undefined ? 'runDirectory' : 'api.socket',
+      message: `the API cannot listen at ${socket}: ${fault}`,
     });
   }
   if (ports.vxlan === ports.geneve) {

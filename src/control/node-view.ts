@@ -4,7 +4,7 @@
  *     ObjectChanges ─┬─► ClusterState ────► DesiredState ─► Desired, DesiredDelta
  *     Attached ──────┴─► ServiceCompiler ────┘
  */
-import type { Config } from '../config/schema.ts';
+import type { Config, Encapsulation } from '../config/schema.ts';
 import { ServiceCompiler } from '../service/compile.ts';
 import type { ObjectChanges } from './changes.ts';
 import { ClusterState, isEmpty } from './cluster.ts';
@@ -20,13 +20,16 @@ export class NodeView {
   readonly #choices = new Map<string, string>();
   readonly #ways = new Map<string, DirectWay>();
   #isChosen = false;
+  readonly #unusable: ReadonlyMap<Encapsulation, string>;
   /** Undefined: to be made anew from the whole cluster. */
   #state: DesiredState | undefined;
   #desired: Desired | undefined;
   #fault: Error | undefined;
 
-  constructor(config: Config) {
+  /** @param unusable encapsulations for which no sockets can be opened, and why */
+  constructor(config: Config, unusable: ReadonlyMap<Encapsulation, string> = new Map()) {
     this.#config = config;
+    this.#unusable = unusable;
     this.#cluster = new ClusterState(config.dns?.service);
     this.#services = new ServiceCompiler(config.node, config.dns?.service);
   }
@@ -69,6 +72,7 @@ export class NodeView {
       this.#state ??= new DesiredState(cluster, this.#config, this.#services, {
         choices: this.#choices,
         ways: this.#ways,
+        unusable: this.#unusable,
       });
       this.#desired = this.#state.desired;
       this.#fault = undefined;

@@ -102,6 +102,8 @@ export interface Found {
   readonly choices: ReadonlyMap<string, string>;
   /** Ways without a tunnel. */
   readonly ways: ReadonlyMap<string, DirectWay>;
+  /** Why no sockets can be opened, by the encapsulation for which there are none. */
+  readonly unusable: ReadonlyMap<Encapsulation, string>;
 }
 
 /** Peers and tunnels of nodes that have not changed: so are these, and the same objects. */
@@ -120,7 +122,7 @@ export class Known {
   /** What this node says of itself: the choice between it and each peer depends on it. */
   registration: Registration | undefined;
 
-  constructor(found: Found = { choices: new Map(), ways: new Map() }) {
+  constructor(found: Found = { choices: new Map(), ways: new Map(), unusable: new Map() }) {
     this.found = found;
   }
 }
@@ -301,10 +303,14 @@ function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[])
   const way = peer.takesDirect ? known.found.ways.get(peer.name) : undefined;
   const before = known.tunnels.get(peer);
   const tunnels = before?.choice === choice && before?.way === way ? before?.list : undefined;
-  const list = tunnels ?? newTunnels(peer, config, choice, way);
+  const { unusable } = known.found;
+  const list = tunnels ?? newTunnels(peer, config, choice, way, unusable);
   known.tunnels.set(peer, { choice, way, list });
-  if (peer.encapsulations.length === 0)
-    warnings.push(`Node ${peer.name}: takes no encapsulation that this node takes`);
+  const [agreed] = peer.encapsulations;
+  const reason = agreed && unusable.get(agreed);
+  if (agreed === undefined) warnings.push(`Node ${peer.name}: takes no encapsulation that this node takes`);
+  else if (reason !== undefined)
+    warnings.push(`Node ${peer.name}: is reached by ${agreed} alone, which this daemon cannot use: ${reason}`);
   else if (list.length === 0)
     warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
   return list;
@@ -315,13 +321,18 @@ function newTunnels(
   { underlay }: Config,
   choice: string | undefined,
   way: DirectWay | undefined,
+  unusable: Found['unusable'],
 ): Tunnel[] {
+  const [agreed] = peer.encapsulations;
+  // The peer sends and listens by that one: another would lead nowhere.
+  if (agreed !== undefined && unusable.has(agreed)) return [];
+  const usable = peer.encapsulations.filter((one) => !unusable.has(one));
   const families: (4 | 6)[] = underlay.family === 'ipv4' ? [4, 6] : [6, 4];
   const encapsulated = families.flatMap((family): Omit<Tunnel, 'isPreferred'>[] => {
     const local = underlay.addresses.find((address) => address.family === family);
     const remote = peer.addresses.find((address) => address.family === family);
     if (!local || !remote) return [];
-    return peer.encapsulations.map((encapsulation) => ({
+    return usable.map((encapsulation) => ({
       key: `${peer.name}/${encapsulation}/ipv${family}`,
       peer,
       family,

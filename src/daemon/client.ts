@@ -1,5 +1,6 @@
 // The other end of api.ts.
 import { request } from 'node:http';
+import { socketPathFault } from '../config/api-socket.ts';
 import type { Status } from './status.ts';
 
 export interface Answer {
@@ -38,6 +39,7 @@ export async function daemonStatus(socketPath: string): Promise<Status> {
 
 /** For the user: why a call did not reach a daemon. */
 export function unreachable(socketPath: string, { code, message }: NodeJS.ErrnoException): Error {
-  const reason = code === 'ENOENT' || code === 'ECONNREFUSED' ? 'no daemon listens there' : message;
+  const isDeserted = code === 'ENOENT' || code === 'ECONNREFUSED';
+  const reason = socketPathFault(socketPath) ?? (isDeserted ? 'no daemon listens there' : message);
   return new Error(`${socketPath}: ${reason}: name the socket of a running daemon with --socket`);
 }

@@ -8,7 +8,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { CONTROL_AREA_A, CONTROL_AREA_B, CONTROL_AREA_SIZE } from '../../asm/layout/memory.ts';
-import type { Config } from '../config/schema.ts';
+import type { Config, Encapsulation } from '../config/schema.ts';
 import { noChanges, type ObjectChanges } from '../control/changes.ts';
 import type { Desired } from '../control/desired.ts';
 import { NodeView } from '../control/node-view.ts';
@@ -57,6 +57,8 @@ export type OpenPort = Omit<TablePort, 'mtu'>;
 
 export interface ControllerParts {
   readonly config: Config;
+  /** Encapsulations for which `sockets` can open none, and why. */
+  readonly unusable: ReadonlyMap<Encapsulation, string>;
   readonly store: Store;
   readonly publisher: Publisher;
   readonly memory: Memory;
@@ -103,8 +105,8 @@ export class Controller {
 
   constructor(parts: ControllerParts) {
     this.#parts = parts;
-    const { config, memory, wasm } = parts;
-    this.#view = new NodeView(config);
+    const { config, unusable, memory, wasm } = parts;
+    this.#view = new NodeView(config, unusable);
     this.#tunnelNumbers = new Numbering(0, config.tables.tunnels);
     const size = memory.view.getUint32(CONTROL_AREA_SIZE, true);
     const area = (at: number) => new TableArea(wasm, memory, memory.view.getUint32(at, true), size);

@@ -14,7 +14,8 @@ import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/lay
 import { AttachedPods } from '../cni/attached-pods.ts';
 import { installConfiguration } from '../cni/install.ts';
 import { CniService } from '../cni/service.ts';
-import type { Config, Encapsulation } from '../config/schema.ts';
+import { apiSocket } from '../config/api-socket.ts';
+import { type Config, type Encapsulation, encapsulationField } from '../config/schema.ts';
 import { connectivity } from '../connectivity/connectivity.ts';
 import { noChanges } from '../control/changes.ts';
 import { routerMac } from '../control/topology.ts';
@@ -63,10 +64,6 @@ const ROUTES_MS = 10_000;
 
 /** How often pods are looked for that went away without a word. */
 const SWEEP_MS = 3_000;
-
-/** Where the API listens unless the configuration says otherwise. */
-const apiSocket = ({ api, runDirectory }: Pick<Config, 'api' | 'runDirectory'>) =>
-  api.socket ?? join(runDirectory, 'overweft.sock');
 
 /**
  * Runs until a signal asks it to stop.
@@ -205,8 +202,10 @@ async function startDaemon(
           log.error({ address }, `the resolver cannot listen: ${fault}`);
       },
     }));
+  const unusable = inherited?.unusable ?? withoutRaw();
   const controller = new Controller({
     config,
+    unusable,
     store,
     publisher,
     memory,
@@ -237,15 +236,13 @@ async function startDaemon(
     changed: () => registrar.follow(),
     log,
   });
-  const encapsulations: readonly Encapsulation[] =
-    inherited?.encapsulations ?? (probeFault() ? ['geneve', 'vxlan'] : ['geneve', 'vxlan', 'ipip']);
   const registrar = new Registrar({
     config,
     store,
     wanted: () =>
       controller.live && {
         encapsulation: config.encapsulation,
-        encapsulations,
+        encapsulations: encapsulationField.options.filter((one) => !unusable.has(one)),
         direct: direct.isOpen ? 'subnet' : undefined,
         addresses: settings.addresses,
         mtu: underlay.ownMtu,
@@ -454,6 +451,12 @@ function openFlows(
   // Any start will do, and a stranger must not know it; a kept file brings its own.
   memory.view.setUint32(CONTROL_SEED, randomBytes(4).readUInt32LE(), true);
   return wasm.flowsOpen() === 1;
+}
+
+/** What cannot be used without raw sockets, and why there are none. */
+function withoutRaw(): ReadonlyMap<Encapsulation, string> {
+  const fault = probeFault();
+  return new Map(fault === undefined ? [] : [['ipip', fault]]);
 }
 
 /** Why probes cannot be sent; undefined when they can. */

@@ -1,6 +1,7 @@
 // The daemon that runs, or what daemons that ran have left.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { apiSocket } from '../config/api-socket.ts';
 import type { Config } from '../config/schema.ts';
 import { daemonStatus } from '../daemon/client.ts';
 import { RULE_PROTOCOL } from '../daemon/outside/node-ports.ts';
@@ -23,7 +24,7 @@ export async function daemon({ config, daemon: pid }: Subject): Promise<Finding[
   if (pid === undefined)
     return [finding('note', 'daemon', `none runs on ${config.runDirectory}`), ...(await leftovers(config))];
   try {
-    const status = await daemonStatus(config.api.socket ?? join(config.runDirectory, 'overweft.sock'));
+    const status = await daemonStatus(apiSocket(config));
     const faults = [...(status.fault === null ? [] : [status.fault]), ...status.store.faults.map(faultText)];
     const dead = status.peers.filter(({ state }) => state === 'dead').map(({ name }) => name);
     return [

@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { env } from 'node:process';
-import type { Config } from '../config/schema.ts';
+import type { Config, Encapsulation } from '../config/schema.ts';
 import type { RouteMtus } from '../daemon/peers/underlay.ts';
 import { chooseOffloads } from '../daemon/ports/offloads.ts';
 import { OpenedHere, type SocketSource, type UdpEncapsulation } from '../daemon/ports/socket-source.ts';
@@ -48,8 +48,8 @@ export function openUnderlay(addon: Addon, config: Config): Bequest {
         sockets[`${encapsulation}/${family}`] = source.receivers(encapsulation, local);
       } catch (error) {
         // Somebody else's port is in the way only where this node's own encapsulation is on it.
-        const isTaken = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
-        if (!isTaken || encapsulation === config.encapsulation) throw error;
+        const isForeign = (error as NodeJS.ErrnoException).code === 'EADDRINUSE';
+        if (!isForeign || encapsulation === config.encapsulation) throw error;
       }
     }
     sockets[`send/${family}`] = source.senders(local);
@@ -88,6 +88,8 @@ export function bequeath(addon: Addon, { sockets, lookUps, ...rest }: Bequest): 
 const mapValues = <From, To>(map: Readonly<Record<string, From>>, to: (value: From) => To) =>
   Object.fromEntries(Object.entries(map).map(([key, value]) => [key, to(value)]));
 
+const isTaken = 'its port was in use when this daemon began, which opens nothing later';
+
 const noRaw = (what: string) =>
   `${what}: ipip needs raw sockets of the host, which only root can open: must be vxlan or geneve with --rootless`;
 
@@ -121,12 +123,16 @@ export class Inherited implements SocketSource {
     for (const fd of Object.values(bequest.lookUps)) addon.inherit(fd);
   }
 
-  /** Those whose sockets are open over every family that any is open over. */
-  get encapsulations(): UdpEncapsulation[] {
+  /** Encapsulations whose sockets are not open over every family that any is open over, and why. */
+  get unusable(): ReadonlyMap<Encapsulation, string> {
     const families = Object.keys(this.#bequest.lookUps);
-    return (['geneve', 'vxlan'] as const).filter((one) =>
-      families.every((family) => this.#bequest.sockets[`${one}/${family}`]),
+    const closed = (['geneve', 'vxlan'] as const).filter(
+      (one) => !families.every((family) => this.#bequest.sockets[`${one}/${family}`]),
     );
+    return new Map<Encapsulation, string>([
+      ...closed.map((one): [Encapsulation, string] => [one, isTaken]),
+      ['ipip', 'it needs raw sockets of the host, which only root can open'],
+    ]);
   }
 
   /** The configuration with the underlay that was found where it can be seen. */
@@ -145,9 +151,7 @@ export class Inherited implements SocketSource {
   receivers(encapsulation: UdpEncapsulation, { family }: Address): readonly UdpSocket[] {
     const opened = this.#bequest.sockets[`${encapsulation}/${family}`];
     if (opened) return opened;
-    throw new Error(
-      `${encapsulation} over IPv${family}: its port was in use when this daemon began, which opens nothing later`,
-    );
+    throw new Error(`${encapsulation} over IPv${family}: ${isTaken}`);
   }
 
   senders({ family }: Address): readonly UdpSocket[] {

@@ -121,6 +121,19 @@ peers:
     expect(read(least, { OVERWEFT_NODE: '', OVERWEFT_UNDERLAY_ADDRESSES: '' }).node).toBe('node-1');
   });
 
+  it('refuses paths at which no Unix socket can be, with their length', () => {
+    const directory = `/run/${'d'.repeat(90)}`;
+    expect(issuesOf(`${least}runDirectory: ${directory}x\n`)).toEqual([
+      {
+        path: 'runDirectory',
+        message: `the API cannot listen at ${directory}x/overweft.sock: its path has 110 bytes, and that of a Unix socket at most 107`,
+      },
+    ]);
+    expect(issuesOf(`${least}api: {socket: /run/${'ü'.repeat(52)}}\n`)).toMatchObject([{ path: 'api.socket' }]);
+    expect(issuesOf(`${least}runDirectory: ${directory.slice(0, 93)}\n`)).toEqual([]);
+    expect(issuesOf(`${least}runDirectory: ${directory}x\napi: {socket: /run/short}\n`)).toEqual([]);
+  });
+
   it('has no resolver without a section dns, and a whole one with an empty one', () => {
     expect(parseConfig(least, 'config.yaml').dns).toBeUndefined();
     const { dns } = parseConfig(`${least}dns: {}`, 'config.yaml');

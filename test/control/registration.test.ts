@@ -121,7 +121,7 @@ describe('what nodes say of themselves', () => {
       isSettled,
     });
     const ways = (isSettled: boolean, annotations: Record<string, string>) => {
-      const found = { choices: new Map(), ways: new Map([['node-2', way(isSettled)]]) };
+      const found = { choices: new Map(), ways: new Map([['node-2', way(isSettled)]]), unusable: new Map() };
       const { nodes } = clusterFrom([own, node('node-2', annotations)]);
       const { tunnels } = topologyOf(nodes, config, [], new Known(found));
       return tunnels.map(({ key, isPreferred }) => `${key} ${isPreferred}`);
@@ -131,6 +131,22 @@ describe('what nodes say of themselves', () => {
     expect(ways(true, direct)).toEqual(['node-2/direct/ipv4 true', 'node-2/geneve/ipv4 false']);
     for (const other of [{}, { 'overweft.io/direct': 'everywhere' }])
       expect(ways(true, other)).toEqual(['node-2/geneve/ipv4 true']);
+  });
+
+  it('leaves out a node that is reached by what this daemon cannot use, and says so by name', () => {
+    const nodes = [own, node('node-2', { 'overweft.io/encapsulation': 'ipip' }), node('node-3', {}, '10.244.3.0/24', '192.0.2.3')];
+    const quiet = { ...own, metadata: { name: 'node-1' } };
+    const known = new Known({ choices: new Map(), ways: new Map(), unusable: new Map([['ipip', 'only root can']]) });
+    const unable = (...objects: object[]) => {
+      const { tunnels, warnings } = topologyOf(clusterFrom(objects).nodes, config, [], known);
+      return { keys: tunnels.map(({ key }) => key), warnings };
+    };
+    expect(unable(quiet, ...nodes.slice(1))).toEqual({
+      keys: ['node-3/geneve/ipv4'],
+      warnings: ['Node node-2: is reached by ipip alone, which this daemon cannot use: only root can'],
+    });
+    // What the peer would rather have is no way in, but no reason to do without it either.
+    expect(unable(...nodes)).toEqual({ keys: ['node-2/geneve/ipv4', 'node-3/geneve/ipv4'], warnings: [] });
   });
 
   it('writes what it reads', () => {

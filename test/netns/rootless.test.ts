@@ -1,5 +1,5 @@
 // Nodes of ordinary users on two hosts: their sockets are the hosts', all else is in namespaces of their own.
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { callDaemon, daemonStatus } from '../../src/daemon/client.ts';
@@ -129,6 +129,20 @@ describeWith([root, tun], 'nodes without root', () => {
     await started(first);
     const { status, stdout } = await inPod(first, 'ping', '-c', '1', '-W', '10', 'fd00:244:2::2');
     expect(status, stdout).toBe(0);
+  });
+
+  it('leaves out a node that only ipip reaches, by name, and goes on with the others', async () => {
+    const [first] = hosts;
+    const added = { ...node(3), metadata: { name: 'node-3', annotations: { 'overweft.io/encapsulation': 'ipip' } } };
+    const file = room.file('/run/manifests/node-3.json');
+    writeFileSync(file, JSON.stringify(added), { mode: 0o644 });
+    const said = async () => (await daemonStatus(first.socket)).warnings;
+    await expect.poll(said).toEqual([expect.stringMatching(/^Node node-3: is reached by ipip alone, .*only root/)]);
+    expect(await daemonStatus(first.socket)).toMatchObject({ fault: null });
+    const { status, stdout } = await inPod(first, 'ping', '-c', '1', '-W', '10', '10.244.2.2');
+    expect(status, stdout).toBe(0);
+    rmSync(file);
+    await expect.poll(said).toEqual([]);
   });
 
   it('refuses what only root can open, and a second daemon, by name', async () => {
