@@ -264,6 +264,8 @@ export const configSchema = z.strictObject({
   encapsulation: encapsulationField.default('geneve'),
   /** `subnet`: no encapsulation to peers on a subnet of the underlay's device that want it, too. */
   direct: z.enum(['off', 'subnet']).default('off'),
+  /** Kept open beside it, for peers that it does not reach. */
+  fallbackEncapsulations: z.array(encapsulationField).default([]),
   vni: vniField.default(1),
   ports: z.strictObject({ vxlan: portField.default(4789), geneve: portField.default(6081) }).prefault({}),
   geneve: geneve.prefault({}),

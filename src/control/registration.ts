@@ -100,15 +100,21 @@ interface Side extends Pick<Registration, 'encapsulation' | 'encapsulations'> {
  * The encapsulation between two nodes, chosen by both alike out of what both publish: what both would rather have;
  * otherwise the wish of the one whose name comes first, then that of the other, then any that both take. A node that
  * says nothing has no wish and takes all.
+ * @param kept those that `a` or `b` keeps open beside, as far as both take them
  * @returns the first one is for sending; on the others something may still arrive. None: they cannot talk
  */
-export function encapsulationsBetween(a: Side, b: Side, fallback: Encapsulation): readonly Encapsulation[] {
+export function encapsulationsBetween(
+  a: Side,
+  b: Side,
+  fallback: Encapsulation,
+  kept: readonly Encapsulation[] = [],
+): readonly Encapsulation[] {
   const [first, second] = a.name < b.name ? [a, b] : [b, a];
   const taken = (one: Encapsulation) =>
     (first.encapsulations?.includes(one) ?? true) && (second.encapsulations?.includes(one) ?? true);
   const wishes = [first.encapsulation, second.encapsulation].filter((one) => one !== undefined);
   const [chosen] = [...wishes, fallback, ...encapsulationField.options].filter(taken);
   if (chosen === undefined) return [];
-  const others = new Set(wishes.filter((one) => one !== chosen && taken(one)));
+  const others = new Set([...wishes, ...kept].filter((one) => one !== chosen && taken(one)));
   return [chosen, ...others];
 }

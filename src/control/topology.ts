@@ -289,6 +289,7 @@ function peerOf(node: ClusterNode, config: Config, own: Registration | undefined
       { ...own, name: config.node },
       { ...registration, name },
       config.encapsulation,
+      config.fallbackEncapsulations,
     ),
     takesDirect: registration.direct === 'subnet',
     vni: config.vni,

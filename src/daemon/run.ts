@@ -255,7 +255,7 @@ async function startDaemon(
   const outside = new ServicesOutside(config, controller, liveness, log);
   const cni = new CniService({ config, store, controller, ports, ledger, outside, log });
   const pathMtus = new PathMtus(config.pathMTU, controller, underlay, log);
-  const fallback = new Fallback({ config, controller, liveness, direct, log });
+  const fallback = new Fallback({ config, controller, liveness, direct, counters: counters.tunnels, log });
   const isWanted = offloads.tunnelGso.used;
   const injection = new Injection({ addon, pool, config, controller, sockets, log, isWanted });
 

@@ -8,7 +8,53 @@ import { must, overweft } from '../support/run.ts';
 
 describeWith([root, tun, command('nft')], 'fallback', () => {
   describe.each(['geneve', 'ipip'])('of %s', fallsBack);
+  describe('across encapsulations', usesTheOther);
 });
+
+const within = { timeout: 60_000, interval: 500 };
+const reach = () => Promise.all(['10.244.2.3', 'fd00:244:2::3'].map((to) => ping('ow-pod1', to)));
+
+function usesTheOther(): void {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await labUp();
+    for (const node of lab.nodes)
+      await restart(node, (config) => ({
+        ...config,
+        liveness: { interval: 1, timeout: 3 },
+        fallbackEncapsulations: ['vxlan'],
+      }));
+  });
+  afterAll(() => lab?.[Symbol.asyncDispose]());
+
+  const fallbacks = () =>
+    Promise.all(lab.nodes.map(async ({ socket }) => (await daemonStatus(socket)).peers[0]?.fallback));
+  const nft = async (input: string) => {
+    for (const { netns } of lab.nodes) await must('nft', ['-f', '-'], { netns, input });
+  };
+
+  it('reaches a peer by VXLAN where the underlay carries no GENEVE either way, says so, and comes back', {
+    timeout: 240_000,
+  }, async () => {
+    await expect.poll(reach, within).not.toContain(null);
+    expect(await fallbacks()).toEqual([null, null]);
+    await nft(
+      'table inet lab { chain out { type filter hook output priority 0; udp dport 6081 drop\n}\n}',
+    );
+    const instead = {
+      tunnel: 'vxlan/ipv4',
+      instead: 'geneve/ipv4',
+      reason: 'nothing that is sent by geneve/ipv4 arrives',
+    };
+    await expect
+      .poll(fallbacks, { timeout: 90_000, interval: 500 })
+      .toEqual([expect.objectContaining(instead), expect.objectContaining(instead)]);
+    await expect.poll(reach, within).not.toContain(null);
+    await nft('delete table inet lab');
+    await expect.poll(fallbacks, { timeout: 90_000, interval: 500 }).toEqual([null, null]);
+    await expect.poll(reach, within).not.toContain(null);
+  });
+}
 
 function fallsBack(encapsulation: string): void {
   let lab: Lab;
@@ -31,8 +77,6 @@ function fallsBack(encapsulation: string): void {
     });
   const unblock = (family: 'ip' | 'ip6') =>
     must('nft', ['delete', 'table', 'inet', `lab-${family}`], { netns: 'ow-node1' });
-  const reach = () => Promise.all(['10.244.2.3', 'fd00:244:2::3'].map((to) => ping('ow-pod1', to)));
-  const within = { timeout: 60_000, interval: 500 };
 
   it('uses the tunnel of the other family, shows it, and comes back', { timeout: 180_000 }, async () => {
     await expect.poll(reach, within).not.toContain(null);

@@ -2,16 +2,20 @@
  * Other ways to peers that cannot be reached by the one that is preferred.
  *
  *     no reply in the tunnel for the timeout ──► every tunnel to the peer is probed ──► the first that bears is used
+ *                                            ──► nothing bears, but the peer is heard ──► what it is heard by is tried
  *     by another way than the first          ──► better ones are probed now and then ──► back, when one bears again
  *
  * A probe is a ping that this thread wraps itself and sends from a socket of its own, so that each tunnel can be tried
  * whatever the tables say. Its reply comes back by the way that the peer uses, so what is tried is the way there alone:
- * each node looks after its own.
+ * each node looks after its own. Where the ways of both are cut, no reply comes by any; but the probes of each arrive at
+ * the other, and whoever follows them first gives the other its replies.
  */
 import { createSocket, type Socket } from 'node:dgram';
 import type { Logger } from 'pino';
 import type { Config } from '../../config/schema.ts';
 import type { Peer, Tunnel } from '../../control/topology.ts';
+import { TUNNEL_RX_PACKETS } from '../../../asm/layout/tables.ts';
+import type { CounterRows } from '../../dataplane/counters.ts';
 import { innerPayload, ipipPacket } from '../../dataplane/tunnel-header.ts';
 import type { Address } from '../../net/address.ts';
 import { RawSocket } from '../../phy/raw.ts';
@@ -33,6 +37,8 @@ export interface PeerFallback {
 const FRESH_INTERVALS = 3;
 /** Replies one after another before a better tunnel is believed to bear again. */
 const PROOF = 3;
+/** Intervals of silence before a peer's own probes count: an answer says more. */
+const HEARSAY_INTERVALS = 2 * FRESH_INTERVALS;
 /** Intervals between two looks at better ones. */
 const PATIENCE = 5;
 
@@ -44,6 +50,9 @@ interface Watched {
   readonly answered: Map<string, number>;
   /** Replies in a row to probes of a better one. */
   readonly proofs: Map<string, number>;
+  /** Packets that had come by a tunnel, and when one came last, by its key. */
+  readonly received: Map<string, bigint>;
+  readonly heard: Map<string, number>;
   since: number;
   ticks: number;
 }
@@ -58,6 +67,8 @@ export interface FallbackParts {
   readonly controller: Controller;
   readonly liveness: Liveness;
   readonly direct: DirectPeers;
+  /** Of tunnels. */
+  readonly counters: CounterRows;
   readonly log: Logger;
 }
 
@@ -66,6 +77,7 @@ export class Fallback {
   readonly #controller: Controller;
   readonly #liveness: Liveness;
   readonly #direct: DirectPeers;
+  readonly #counters: CounterRows;
   readonly #log: Logger;
   readonly #raw = new Map<4 | 6, RawSocket>();
   readonly #sockets = new Map<string, Socket>();
@@ -75,11 +87,12 @@ export class Fallback {
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor({ config, controller, liveness, direct, log }: FallbackParts) {
+  constructor({ config, controller, liveness, direct, counters, log }: FallbackParts) {
     this.#config = config;
     this.#controller = controller;
     this.#liveness = liveness;
     this.#direct = direct;
+    this.#counters = counters;
     this.#log = log;
   }
 
@@ -139,16 +152,29 @@ export class Fallback {
     const watched = this.#watched.get(peer) ?? {
       answered: new Map(),
       proofs: new Map(),
+      received: new Map(),
+      heard: new Map(),
       since: now,
       ticks: 0,
     };
     this.#watched.set(peer, watched);
+    this.#listen(tunnels, watched, live, now);
     this.#judge(peer, tunnels, watched, isSuspect, now);
     watched.ticks++;
     const current = tunnels.findIndex(({ isPreferred }) => isPreferred);
     const tried = isSuspect ? tunnels : tunnels.slice(0, current);
     if (isSuspect || watched.ticks % PATIENCE === 0 || watched.proofs.size > 0)
       for (const tunnel of tried) this.#probe(tunnel, live);
+  }
+
+  #listen(tunnels: readonly Tunnel[], { received, heard }: Watched, live: Live, now: number): void {
+    for (const { key } of tunnels) {
+      const facts = live.tunnels.get(key);
+      if (!facts) continue;
+      const packets = this.#counters.read(facts.number, TUNNEL_RX_PACKETS);
+      if (packets !== (received.get(key) ?? packets)) heard.set(key, now);
+      received.set(key, packets);
+    }
   }
 
   #judge(peer: string, tunnels: readonly Tunnel[], watched: Watched, isSuspect: boolean, now: number): void {
@@ -158,9 +184,16 @@ export class Fallback {
     const [first] = tunnels;
     if (!current || !first) return;
     if (isSuspect && !bears(current.key)) {
+      const waited = now - watched.since;
       // Each has had its chance to answer first.
-      const other = now - watched.since >= fresh ? tunnels.find(({ key }) => bears(key)) : undefined;
-      if (other) this.#use(peer, other, first);
+      const other = waited >= fresh ? tunnels.find(({ key }) => bears(key)) : undefined;
+      const isHeard = ({ key }: Tunnel) => now - (watched.heard.get(key) ?? Number.NEGATIVE_INFINITY) < fresh;
+      const at = tunnels.indexOf(current);
+      // In turn, for what is heard may be cut the other way.
+      const turn = [...tunnels.slice(at + 1), ...tunnels.slice(0, at)];
+      const mayTry = waited >= HEARSAY_INTERVALS * this.#config.liveness.interval * 1000 && !isHeard(current);
+      const next = other ?? (mayTry ? turn.find(isHeard) : undefined);
+      if (next) this.#use(peer, next, first);
       return;
     }
     const better = tunnels
