@@ -1,11 +1,15 @@
 // Nodes that take the cluster's state from etcd, and lose it.
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
+import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
 import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
+import { callPlugin, container } from '../support/cni.ts';
 import { type Etcd, etcd } from '../support/etcd.ts';
 import { type Lab, labLogs, labUp, restart } from '../support/lab.ts';
+import { netns } from '../support/netns.ts';
+import { program } from '../support/overweft-node.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
 import { must } from '../support/run.ts';
 import { joinUnderlay, serverAddress } from '../support/underlay-server.ts';
@@ -160,5 +164,67 @@ describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
     process.kill(pid, 'SIGTERM');
     await expect.poll(() => peer(0)).toMatchObject({ registered: false, tunnels: expect.anything() });
     expect((await peer(0))?.tunnels.length).toBe(4);
+  });
+
+  it('takes a node that comes back under the name of one that is gone for what it is now', async () => {
+    const [first, second] = lab.nodes;
+    if (!first || !second) throw new Error('no two nodes');
+    const plugin = { cniVersion: '1.1.0', name: 'overweft', type: 'overweft-cni', socket: second.socket };
+    const add = async (id: string): Promise<string> => {
+      const { status, stdout, json } = await callPlugin('ADD', plugin, container(id));
+      expect(status, stdout).toBe(0);
+      return json.ips[0].address.replace(/\/.*/, '');
+    };
+    const begin = () => daemonReady(startDaemon(second, program));
+    await using _old = await netns('ow-pod9');
+    await using _new = await netns('ow-pod10');
+    await begin();
+    const old = await add('ow-pod9');
+    expect(old).toMatch(/^10\.244\.22\./);
+    await expect.poll(async () => (await ping('ow-pod1', old)) !== null).toBe(true);
+
+    process.kill((await daemonStatus(second.socket)).pid, 'SIGTERM');
+    await expect.poll(() => daemonStatus(second.socket).catch(() => 'gone')).toBe('gone');
+    await server.remove('/overweft/nodes/node-2');
+    await expect.poll(async () => (await daemonStatus(first.socket)).peers).toEqual([]);
+    expect(await ping('ow-pod1', old)).toBeNull();
+
+    // Its run directory, and what it has attached, are those of its life before.
+    await must('ip', ['-n', second.netns, 'address', 'delete', '192.0.2.77/24', 'dev', 'under0']);
+    await must('ip', ['-n', second.netns, 'address', 'add', '192.0.2.78/24', 'dev', 'under0']);
+    const addresses = ['192.0.2.78', '2001:db8::2'];
+    const podCIDRs = ['10.244.32.0/24', 'fd00:244:32::/64'];
+    await server.put('/overweft/nodes/node-2', {
+      apiVersion: 'v1',
+      kind: 'Node',
+      metadata: { name: 'node-2', uid: 'of-the-second-life' },
+      spec: { podCIDRs },
+      status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
+    });
+    const config = parse(readFileSync(second.config, 'utf8'));
+    writeFileSync(
+      second.config,
+      stringify({ ...config, underlay: { ...config.underlay, addresses } }),
+    );
+    await begin();
+    await expect
+      .poll(async () => (await nodeObject('node-2')).metadata)
+      .toMatchObject({
+        uid: 'of-the-second-life',
+        annotations: { 'overweft.io/underlay-addresses': addresses.join(',') },
+      });
+    await expect.poll(async () => (await peer(0))?.podCIDRs).toEqual(podCIDRs);
+    await expect.poll(async () => (await peer(0))?.tunnels[0]?.remote).toBe(addresses[0]);
+    const young = await add('ow-pod10');
+    expect(young).toMatch(/^10\.244\.32\./);
+    await expect.poll(async () => (await ping('ow-pod1', young)) !== null).toBe(true);
+    // Its range is nobody's, and no object says where the pod is; of another pod one does.
+    expect(await ping('ow-pod1', old)).toBeNull();
+    await expect.poll(reaches).toBe(true);
+    expect((await callPlugin('DEL', plugin, container('ow-pod9'))).status).toBe(0);
+    expect((await callPlugin('DEL', plugin, container('ow-pod10'))).status).toBe(0);
+    const { addresses: pools, ports } = await daemonStatus(second.socket);
+    expect(pools.map(({ range, used }) => [range, used])).toEqual(podCIDRs.map((range) => [range, 0]));
+    expect(ports.map(({ name }) => name)).not.toContain('default/ow-pod9');
   });
 });
