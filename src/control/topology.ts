@@ -311,7 +311,9 @@ function tunnelsOf(peer: Peer, config: Config, known: Known, warnings: string[])
   const reason = agreed && unusable.get(agreed);
   if (agreed === undefined) warnings.push(`Node ${peer.name}: takes no encapsulation that this node takes`);
   else if (reason !== undefined)
-    warnings.push(`Node ${peer.name}: is reached by ${agreed} alone, which this daemon cannot use: ${reason}`);
+    warnings.push(
+      `Node ${peer.name}: is reached by ${agreed} alone, which this daemon cannot use: ${reason}`,
+    );
   else if (list.length === 0)
     warnings.push(`Node ${peer.name}: has no address of a family that this node has`);
   return list;

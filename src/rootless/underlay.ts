@@ -36,7 +36,8 @@ interface Bequest {
  * @throws RootlessError where the configuration asks for what only root has
  */
 export function openUnderlay(addon: Addon, config: Config): Bequest {
-  if (config.fallbackEncapsulations.includes('ipip')) throw new RootlessError(noRaw('fallbackEncapsulations'));
+  if (config.fallbackEncapsulations.includes('ipip'))
+    throw new RootlessError(noRaw('fallbackEncapsulations'));
   const ipip = [config, ...config.peers].find(({ encapsulation }) => encapsulation === 'ipip');
   if (ipip) throw new RootlessError(noRaw('name' in ipip ? `peer ${ipip.name}` : 'encapsulation'));
   const source = new OpenedHere(addon, config, chooseOffloads(config, addon.probe()).udpGro.used);

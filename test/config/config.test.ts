@@ -129,7 +129,9 @@ peers:
         message: `the API cannot listen at ${directory}x/overweft.sock: its path has 110 bytes, and that of a Unix socket at most 107`,
       },
     ]);
-    expect(issuesOf(`${least}api: {socket: /run/${'ü'.repeat(52)}}\n`)).toMatchObject([{ path: 'api.socket' }]);
+    expect(issuesOf(`${least}api: {socket: /run/${'ü'.repeat(52)}}\n`)).toMatchObject([
+      { path: 'api.socket' },
+    ]);
     expect(issuesOf(`${least}runDirectory: ${directory.slice(0, 93)}\n`)).toEqual([]);
     expect(issuesOf(`${least}runDirectory: ${directory}x\napi: {socket: /run/short}\n`)).toEqual([]);
   });

@@ -134,9 +134,17 @@ describe('what nodes say of themselves', () => {
   });
 
   it('leaves out a node that is reached by what this daemon cannot use, and says so by name', () => {
-    const nodes = [own, node('node-2', { 'overweft.io/encapsulation': 'ipip' }), node('node-3', {}, '10.244.3.0/24', '192.0.2.3')];
+    const nodes = [
+      own,
+      node('node-2', { 'overweft.io/encapsulation': 'ipip' }),
+      node('node-3', {}, '10.244.3.0/24', '192.0.2.3'),
+    ];
     const quiet = { ...own, metadata: { name: 'node-1' } };
-    const known = new Known({ choices: new Map(), ways: new Map(), unusable: new Map([['ipip', 'only root can']]) });
+    const known = new Known({
+      choices: new Map(),
+      ways: new Map(),
+      unusable: new Map([['ipip', 'only root can']]),
+    });
     const unable = (...objects: object[]) => {
       const { tunnels, warnings } = topologyOf(clusterFrom(objects).nodes, config, [], known);
       return { keys: tunnels.map(({ key }) => key), warnings };

@@ -38,9 +38,7 @@ function usesTheOther(): void {
   }, async () => {
     await expect.poll(reach, within).not.toContain(null);
     expect(await fallbacks()).toEqual([null, null]);
-    await nft(
-      'table inet lab { chain out { type filter hook output priority 0; udp dport 6081 drop\n}\n}',
-    );
+    await nft('table inet lab { chain out { type filter hook output priority 0; udp dport 6081 drop\n}\n}');
     const instead = {
       tunnel: 'vxlan/ipv4',
       instead: 'geneve/ipv4',

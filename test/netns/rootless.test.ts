@@ -133,11 +133,16 @@ describeWith([root, tun], 'nodes without root', () => {
 
   it('leaves out a node that only ipip reaches, by name, and goes on with the others', async () => {
     const [first] = hosts;
-    const added = { ...node(3), metadata: { name: 'node-3', annotations: { 'overweft.io/encapsulation': 'ipip' } } };
+    const added = {
+      ...node(3),
+      metadata: { name: 'node-3', annotations: { 'overweft.io/encapsulation': 'ipip' } },
+    };
     const file = room.file('/run/manifests/node-3.json');
     writeFileSync(file, JSON.stringify(added), { mode: 0o644 });
     const said = async () => (await daemonStatus(first.socket)).warnings;
-    await expect.poll(said).toEqual([expect.stringMatching(/^Node node-3: is reached by ipip alone, .*only root/)]);
+    await expect
+      .poll(said)
+      .toEqual([expect.stringMatching(/^Node node-3: is reached by ipip alone, .*only root/)]);
     expect(await daemonStatus(first.socket)).toMatchObject({ fault: null });
     const { status, stdout } = await inPod(first, 'ping', '-c', '1', '-W', '10', '10.244.2.2');
     expect(status, stdout).toBe(0);

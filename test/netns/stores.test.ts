@@ -202,10 +202,7 @@ describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
       status: { addresses: addresses.map((address) => ({ type: 'InternalIP', address })) },
     });
     const config = parse(readFileSync(second.config, 'utf8'));
-    writeFileSync(
-      second.config,
-      stringify({ ...config, underlay: { ...config.underlay, addresses } }),
-    );
+    writeFileSync(second.config, stringify({ ...config, underlay: { ...config.underlay, addresses } }));
     await begin();
     await expect
       .poll(async () => (await nodeObject('node-2')).metadata)

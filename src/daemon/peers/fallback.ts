@@ -12,9 +12,9 @@
  */
 import { createSocket, type Socket } from 'node:dgram';
 import type { Logger } from 'pino';
+import { TUNNEL_RX_PACKETS } from '../../../asm/layout/tables.ts';
 import type { Config } from '../../config/schema.ts';
 import type { Peer, Tunnel } from '../../control/topology.ts';
-import { TUNNEL_RX_PACKETS } from '../../../asm/layout/tables.ts';
 import type { CounterRows } from '../../dataplane/counters.ts';
 import { innerPayload, ipipPacket } from '../../dataplane/tunnel-header.ts';
 import type { Address } from '../../net/address.ts';

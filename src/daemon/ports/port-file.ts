@@ -33,13 +33,15 @@ export interface RememberedPort extends PortPlace {
   readonly bandwidth: Bandwidth | undefined;
 }
 
-const rate = z.strictObject({ rate: z.number().positive(), burst: z.number().positive() }).optional();
+const rate = z.object({ rate: z.number().positive(), burst: z.number().positive() }).optional();
 
-const remembered = portRequest.extend({
+/** What a later version knows beside is no damage to one that an operator goes back to. */
+const remembered = z.object({
+  ...portRequest.shape,
   namespace: nameField,
   pod: nameField,
   mac: macField,
-  bandwidth: z.strictObject({ ingress: rate, egress: rate }).optional(),
+  bandwidth: z.object({ ingress: rate, egress: rate }).optional(),
 });
 
 export const portFileIn = (runDirectory: string): string => join(runDirectory, 'ports.json');
