@@ -16,7 +16,7 @@ import { type Netns, netns } from '../support/netns.ts';
 import { outsideHost } from '../support/outside.ts';
 import { program } from '../support/overweft-node.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
-import { must, run } from '../support/run.ts';
+import { must, overweft, run } from '../support/run.ts';
 
 describeWith([root, tun, command('nft')], 'direct routing', () => {
   let lab: Lab;
@@ -38,6 +38,8 @@ describeWith([root, tun, command('nft')], 'direct routing', () => {
         ...config,
         direct: 'subnet',
         liveness: { interval: 1, timeout: 4 },
+        // They share the device's frames by flow.
+        workers: node.name === 'node-1' ? 2 : 1,
         ...(node.name === 'node-3' && {
           underlay: { ...config.underlay, addresses: ['198.51.100.3', '2001:db8:1::3'] },
         }),
@@ -166,6 +168,9 @@ describeWith([root, tun, command('nft')], 'direct routing', () => {
       encapsulation: 'direct',
       mtu: 1500,
     });
+    expect((await overweft(['status', '--socket', nodeOf(1).socket])).stdout).toMatch(
+      /direct +peers on the subnets of under0, without encapsulation.*direct\/ipv4 +192\.0\.2\.2 +1500/s,
+    );
     const injection = async (name: string) =>
       (await peersOf(1)).get(name)?.tunnels.find(({ preferred }) => preferred)?.injection.reason;
     await expect.poll(() => injection('node-2'), within).toBe('superframes leave whole without it');
