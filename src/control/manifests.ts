@@ -1,6 +1,7 @@
 // From the text of manifest files to validated objects. Pure: knows nothing of files or watching.
 import { parseAllDocuments } from 'yaml';
 import type { StoreFault } from '../store/store.ts';
+import { jsonDocuments, repeatedKey } from './json-text.ts';
 import type {
   ClusterNetworkPolicyObject,
   Kind,
@@ -11,7 +12,6 @@ import type {
   PodObject,
 } from './objects.ts';
 import { type AnyObject, isRecord, nameOf, type RawObject, readObject } from './read-object.ts';
-import { repeatedKey } from './repeated-key.ts';
 import type { EndpointSliceObject, ServiceObject } from './services.ts';
 
 /** A manifest file. */
@@ -126,14 +126,19 @@ class ManifestReader implements FileReading {
   #json(written: string): void {
     // Editors of other systems begin files with it.
     const text = written.replace(/^\ufeff/, '');
-    let value: unknown;
     try {
-      value = JSON.parse(text);
+      this.#document(text);
     } catch (error) {
+      const documents = jsonDocuments(text);
+      if (documents.length > 1) for (const document of documents) this.#json(document);
       // It quotes what it met, line ends and all.
-      this.#fault('', '', (error as Error).message.replace(/\s+/g, ' '));
-      return;
+      else this.#fault('', '', (error as Error).message.replace(/\s+/g, ' '));
     }
+  }
+
+  /** @throws SyntaxError where it is no JSON */
+  #document(text: string): void {
+    const value: unknown = JSON.parse(text);
     // The parser takes the last one, which may admit what the first one forbids.
     const repeated = repeatedKey(text);
     if (repeated !== undefined) this.#fault('', repeated, 'is there twice');

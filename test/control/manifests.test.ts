@@ -221,6 +221,18 @@ metadata:
     expect(faults.map(faultText)).toEqual([expect.stringMatching(/^a\.json: Unexpected token/)]);
   });
 
+  it('may be several documents of JSON in a file', () => {
+    const namespace = (name: string) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata: { name, annotations: { a: '}{"' } } });
+    const read = (text: string) => readManifests([{ file: 'a.json', text }]);
+    const { objects, faults } = read(`${namespace('x')}\n${namespace('y')}${namespace('z')}\n`);
+    expect(faults).toEqual([]);
+    expect(objects.namespaces.map(({ metadata }) => metadata.name)).toEqual(['x', 'y', 'z']);
+    expect(read(`${namespace('x')}\n{"kind":`).faults.map(faultText)).toEqual([
+      expect.stringMatching(/^a\.json: .*end of JSON/),
+    ]);
+  });
+
   it('may begin with a byte-order mark, YAML and JSON', () => {
     const text = '\ufeff{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"x"}}';
     for (const file of ['a.json', 'a.yaml']) {

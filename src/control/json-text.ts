@@ -1,4 +1,4 @@
-// Members of JSON objects that are there twice, which parsers overlook (RFC 8259 §4). Pure.
+// What the platform's JSON parser leaves out: several documents in a text, and members that are there twice. Pure.
 
 /** A string, or a sign of the structure; numbers and words are of no interest. */
 const token = /"[^"\\]*(?:\\.[^"\\]*)*"|[{}[\],]/gs;
@@ -11,7 +11,25 @@ interface Level {
 }
 
 /**
- * Path of the first member that its object has already, such as `items[3].spec.ingress`.
+ * The objects and arrays that stand one behind the other, as kubectl writes and reads them.
+ * @param text one of them, or what is no JSON as a whole
+ */
+export function jsonDocuments(text: string): string[] {
+  const documents: string[] = [];
+  let start = 0;
+  let depth = 0;
+  for (const { 0: sign, index } of text.matchAll(token)) {
+    if (sign === '{' || sign === '[') depth++;
+    else if ((sign === '}' || sign === ']') && --depth === 0) {
+      documents.push(text.slice(start, index + 1));
+      start = index + 1;
+    }
+  }
+  return text.slice(start).trim() === '' ? documents : [...documents, text.slice(start)];
+}
+
+/**
+ * Path of the first member that its object has already (RFC 8259 §4), such as `items[3].spec.ingress`.
  * @param text valid JSON
  */
 export function repeatedKey(text: string): string | undefined {
