@@ -4,6 +4,8 @@ import { CaptureFileError } from './damage.ts';
 
 const CHUNK = 1 << 20;
 const GZIP_MAGIC = 0x1f8b;
+/** Bytes that a compressed file may hold: it is decompressed in memory, which takes twice as many. */
+const MOST_DECOMPRESSED = 2 ** 30;
 /** Stands for the standard input, as tcpdump and tshark have it. */
 const STDIN = '-';
 const STDIN_DESCRIPTOR = 0;
@@ -21,14 +23,17 @@ export class ByteSource implements Disposable {
   #next = 0;
   #end = 0;
 
-  /** @throws the system's error when the file cannot be opened or read */
-  constructor(file: string) {
+  /**
+   * @param mostDecompressed bytes that it may hold if it is compressed
+   * @throws the system's error when the file cannot be opened or read; CaptureFileError where it cannot be decompressed
+   */
+  constructor(file: string, mostDecompressed = MOST_DECOMPRESSED) {
     this.file = file;
     this.#descriptor = file === STDIN ? STDIN_DESCRIPTOR : openSync(file, 'r');
     try {
       if (fstatSync(this.#descriptor).isDirectory())
         throw Object.assign(new Error('is a directory: name the captures in it'), { code: 'EISDIR' });
-      if (this.#fill(2) && this.#bytes.readUInt16BE(0) === GZIP_MAGIC) this.#decompress();
+      if (this.#fill(2) && this.#bytes.readUInt16BE(0) === GZIP_MAGIC) this.#decompress(mostDecompressed);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -85,14 +90,21 @@ export class ByteSource implements Disposable {
   }
 
   /** What was cut off or damaged at the end of the compressed data shows as a capture cut short. */
-  #decompress(): void {
+  #decompress(most: number): void {
     for (let size = 2 * CHUNK; this.#fill(size); size *= 2) {}
     const compressed = this.#bytes.subarray(this.#next, this.#end);
     this[Symbol.dispose]();
     try {
-      this.#bytes = gunzipSync(compressed, { finishFlush: constants.Z_SYNC_FLUSH });
+      this.#bytes = gunzipSync(compressed, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: most });
     } catch (error) {
-      throw this.damage(0, `compressed data cannot be read: ${(error as Error).message}`);
+      const { code, message } = error as NodeJS.ErrnoException;
+      const isTooLarge = code === 'ERR_BUFFER_TOO_LARGE';
+      throw this.damage(
+        0,
+        isTooLarge
+          ? `more than ${most} bytes when decompressed: let zcat read it, and name ${STDIN} instead`
+          : `compressed data cannot be read: ${message}`,
+      );
     }
     this.#next = 0;
     this.#end = this.#bytes.length;

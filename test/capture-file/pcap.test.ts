@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { CaptureFileError } from '../../src/capture-file/damage.ts';
+import { ByteSource } from '../../src/capture-file/source.ts';
 import { type Endian, pcapHeader, pcapRecord, readBytes, words } from './bytes.ts';
 
 const data = Buffer.from('0102030405', 'hex');
@@ -43,6 +47,18 @@ describe('pcap', () => {
   it('leaves the length of a frame check sequence out of the link type', () => {
     const { packets } = readBytes(pcapHeader({ linkType: 0x44000001 }), pcapRecord(data));
     expect(packets).toMatchObject([{ linkType: 1 }]);
+  });
+
+  it('is refused where it is too large to be decompressed in memory', () => {
+    const file = join(mkdtempSync(join(tmpdir(), 'overweft-gzip-')), 'large.pcap.gz');
+    writeFileSync(file, gzipSync(Buffer.alloc(1 << 20)));
+    try {
+      expect(() => new ByteSource(file, 1 << 16)).toThrow(
+        `${file}: byte 0: more than 65536 bytes when decompressed: let zcat read it, and name - instead`,
+      );
+    } finally {
+      rmSync(dirname(file), { recursive: true });
+    }
   });
 
   it('is read through gzip', () => {
