@@ -203,6 +203,14 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       await eventually('ow-pod3', nodes[1], NODE_PORT).toBe(facts.neighbour);
     });
 
+    it("another node's processes are answered, wherever the endpoint is", async () => {
+      published({});
+      endpoints(1);
+      await eventually('ow-node2', nodes[0], NODE_PORT).toBe(nodes[1]);
+      endpoints(2);
+      await eventually('ow-node2', nodes[0], NODE_PORT).toBe(inPodNetwork[0]);
+    });
+
     it('Services 10: node ports are reachable from the node itself', async () => {
       published({});
       endpoints(2);
