@@ -144,4 +144,8 @@ export enum Verdict {
   // ---- bandwidth ----
   /** More waits for the pod than its rate lets through. */
   RateExceeded,
+
+  // ---- Services, continued ----
+  /** A fragment of an SCTP packet whose ports would change: its CRC covers fragments that are not here (RFC 9260 §6.8). */
+  ServiceSctpFragment,
 }

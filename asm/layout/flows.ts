@@ -123,6 +123,12 @@ export const FLOW_FLAG_FRONT: u32 = 0x8;
 /** TRANSLATION tells the ends that the client sees. */
 export const FLOW_FLAG_TRANSLATED: u32 = 0x10;
 
+/**
+ * Of a translated flow: TRANSLATION_BESIDE names the connection past the Service whose client sees the same ends as the
+ * endpoint of this one does.
+ */
+export const FLOW_FLAG_HAS_BESIDE: u32 = 0x40;
+
 /** Not a connection but the endpoint that a client keeps at a Service: TRANSLATION names it. */
 export const FLOW_FLAG_AFFINITY: u32 = 0x20;
 /** FLOW_PROTOCOL of those, which no packet has (RFC 5237: reserved). */
@@ -142,8 +148,8 @@ export const DIRECTION_REVERSE: u32 = 1;
 
 // ---- translation: the other ends of a connection, in the direction from its originator ---------
 //
-//      0        16            32      34      36     40        44     48     52    64
-//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ checked ┼ hint ┼ keep ┼ zero ┤
+//      0        16            32      34      36     40        44     48     52       56     64
+//      ├ source ┼ destination ┼ sport ┼ dport ┼ twin ┼ checked ┼ hint ┼ keep ┼ beside ┼ zero ┤
 //
 // A front, or an affinity, which counts nothing, has its own in its entry, so that a look-up has it at hand.
 //
@@ -164,6 +170,8 @@ export const TRANSLATION_CHECKED: u32 = 40;
 export const TRANSLATION_HINT: u32 = 44;
 /** u32: milliseconds for which a client keeps its endpoint; of FLOW_FLAG_AFFINITY. */
 export const TRANSLATION_KEEP: u32 = 48;
+/** u32: entry of a connection past the Service, from the region's start; it may have gone. Of FLOW_FLAG_HAS_BESIDE. */
+export const TRANSLATION_BESIDE: u32 = 52;
 
 /** Clients' ports begin here: ip_local_port_range of Linux, and all others begin higher. */
 export const FIRST_CLIENT_PORT: u32 = 32_768;

@@ -93,7 +93,3 @@ export const BACKEND_SIZE: u32 = 24;
 export const BACKEND_ADDRESS: u32 = 0;
 /** u16: host order. */
 export const BACKEND_PORT: u32 = 16;
-
-/** Source ports that the node puts in place of clients' ones: above ip_local_port_range of Linux. */
-export const FIRST_SOURCE_PORT: u32 = 61_000;
-export const SOURCE_PORTS: u32 = 4_536;

@@ -63,6 +63,10 @@ export const TABLES_SELF6: u32 = 192;
 export const TABLES_NODE_PORTS4: u32 = 208;
 /** 16 bytes: the same over IPv6. */
 export const TABLES_NODE_PORTS6: u32 = 224;
+/** u32: first of the source ports that the node puts in place of clients' ones. */
+export const TABLES_FIRST_SOURCE_PORT: u32 = 240;
+/** u32: how many there are, at least 1. */
+export const TABLES_SOURCE_PORTS: u32 = 244;
 /** Hash of frontends (asm/layout/services.ts): HASH_BASE, HASH_MASK, HASH_COUNT. */
 export const TABLES_FRONTENDS: u32 = 160;
 /** u32: not 0: some frontend is a host port, so that what comes through a tunnel may be for one. */

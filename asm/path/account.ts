@@ -19,13 +19,14 @@ export function account(first: usize, end: usize): void {
   countVerdict(Verdict.Forward, forwarded);
 }
 
-/** Nobody answers for a Service. */
+/** A Service cannot be reached. */
 function isService(verdict: Verdict): bool {
   return (
     verdict === Verdict.ServiceNoEndpoint ||
     verdict === Verdict.ServiceNoLocalEndpoint ||
     verdict === Verdict.ServiceNoSuchPort ||
-    verdict === Verdict.ServiceNoSourcePort
+    verdict === Verdict.ServiceNoSourcePort ||
+    verdict === Verdict.ServiceSctpFragment
   );
 }
 

@@ -1,7 +1,7 @@
 /** Route: where a packet goes. Endpoints first, then the longest prefix. */
 import { NO_TUNNEL } from '../layout/burst';
 import { DIRECTION_REVERSE } from '../layout/flows';
-import { PACKET_IS_FOR_SERVICE, PACKET_IS_TRANSLATED } from '../layout/packet';
+import { PACKET_IS_TRANSLATED } from '../layout/packet';
 import {
   ENDPOINT_FLAGS,
   ENDPOINT_IS_NODE,
@@ -60,16 +60,10 @@ function throughTunnel(packet: Packet, tunnel: u32): void {
   else packet.setRoute(ROUTE_TUNNEL, tunnel);
 }
 
-/**
- * Only pods of this node leave the cluster here, what goes to a Service, and endpoints elsewhere that answer a client who
- * came by this node.
- */
+/** Only pods of this node leave the cluster here, what goes to a Service, and what answers a client who came by this node. */
 function outside(packet: Packet): void {
   const port = load<u32>(area, TABLES_NODE_PORT);
-  const isOurs =
-    packet.tunnel() === NO_TUNNEL
-      ? isFromPod(packet) || packet.has(PACKET_IS_FOR_SERVICE)
-      : packet.has(PACKET_IS_TRANSLATED);
+  const isOurs = packet.has(PACKET_IS_TRANSLATED) || (packet.tunnel() === NO_TUNNEL && isFromPod(packet));
   if (isOurs && port !== NO_PORT) packet.setRoute(ROUTE_OUTSIDE, port);
   else packet.setVerdict(Verdict.NoRoute);
 }

@@ -17,6 +17,7 @@ import {
   flowFind,
   flowPublish,
   flowStart,
+  flowsBeside,
   flowsPair,
   isFront,
   translationOf,
@@ -40,10 +41,15 @@ export function serviceStart(flow: usize, packet: Packet): void {
 
 /**
  * Makes the front of a translated packet's flow, or leads the one that it came by to that flow. Without room there is
- * none: each packet is then led to the flow by the Service's slots.
+ * none: each packet is then led to the flow by the Service's slots. What passes by the Service is found beside the flow
+ * that has its ends.
  */
 export function serviceFront(flow: usize, packet: Packet): void {
   const known = packet.front();
+  if (known !== 0 && !isFront(known)) {
+    flowsBeside(known, flow);
+    return;
+  }
   const front = known === 0 ? claim(packet) : known;
   if (front === 0) return;
   lead(front, packet);

@@ -11,8 +11,6 @@
 import { NO_TUNNEL } from '../layout/burst';
 import {
   DIRECTION_FORWARD,
-  FLOW_FLAG_TRANSLATED,
-  FLOW_FLAGS,
   FLOW_IS_CLOSED,
   FLOW_IS_NEW,
   FLOW_PATH_FORWARD,
@@ -22,12 +20,10 @@ import {
   TRANSLATION_DESTINATION,
   TRANSLATION_HINT,
   TRANSLATION_PORTS,
-  TRANSLATION_SOURCE,
 } from '../layout/flows';
 import { PACKET_FROM_NODE, PACKET_IS_FOR_SERVICE, PACKET_IS_LATER_FRAGMENT } from '../layout/packet';
 import {
   BACKEND_PORT,
-  FIRST_SOURCE_PORT,
   FRONTEND_HOST_PORT,
   FRONTEND_INSIDE,
   FRONTEND_KIND,
@@ -37,54 +33,33 @@ import {
   POOL_AFFINITY,
   POOL_EMPTY,
   POOL_SLOTS_COUNT,
-  SOURCE_PORTS,
 } from '../layout/services';
 import {
   ENDPOINT_FLAGS,
   ENDPOINT_IS_NODE,
-  ENDPOINT_PORT,
-  NO_PORT,
-  PORT_FORWARD,
-  PORT_KIND,
-  TABLES_GATEWAY4,
-  TABLES_GATEWAY6,
   TABLES_HOST_PORTS,
   TABLES_NODE_PORTS4,
   TABLES_NODE_PORTS6,
-  TABLES_NODE4,
-  TABLES_NODE6,
-  TABLES_SELF4,
-  TABLES_SELF6,
 } from '../layout/tables';
 import { Packet } from '../packet';
-import {
-  flowBehind,
-  flowFind,
-  flowRemove,
-  isExpired,
-  isFlowOf,
-  isFront,
-  isFrontOf,
-  translationOf,
-} from '../table/flow';
+import { flowBehind, flowRemove, isExpired, isFlowOf, isFront, isFrontOf, isTranslated } from '../table/flow';
 import { receivedOf } from '../table/received';
 import { backendAt, backendFind, backendFor, frontendFind, isInRange, NO_BACKEND } from '../table/service';
-import { endpointFind, portRow } from '../table/snapshot';
+import { endpointFind } from '../table/snapshot';
 import { Verdict } from '../verdict';
-import { copyAddress, isSameAddress, isUnspecified } from '../wire/address';
+import { copyAddress } from '../wire/address';
 import { PROTOCOL_UDP } from '../wire/protocol';
 import { area, epoch } from '../worker';
 import { hashFlow } from './parse';
 import { affinePlace } from './service-affinity';
+import { direct } from './service-direct';
 import { copyChecked } from './service-flow';
-import { keepReceived, rewrite, setEnds, translateForward } from './translate';
-
-/** Source ports that are tried for a connection before it is refused. */
-const ATTEMPTS: u32 = 64;
+import { findFree, isFree, isFromOutside, sourceFor } from './service-source';
+import { keepReceived, setEnds, translate } from './translate';
 
 /**
  * Whether a packet may be for a Service: it has no flow here, or a front, or one that it opened past a Service which may
- * have come since. `asks` where it asks for a connection.
+ * have come since, or its ends are those that a connection to a Service has been given. `asks` where it asks for a connection.
  */
 export function mayBeForService(packet: Packet, flow: usize, asks: bool): bool {
   if (flow !== 0 && isFront(flow)) return true;
@@ -92,8 +67,8 @@ export function mayBeForService(packet: Packet, flow: usize, asks: bool): bool {
   if (packet.tunnel() !== NO_TUNNEL && load<u32>(area, TABLES_HOST_PORTS) === 0) return false;
   if (flow === 0) return true;
   if (packet.direction() !== DIRECTION_FORWARD) return false;
+  if (isTranslated(flow)) return true;
   if (!asks && packet.protocol() !== PROTOCOL_UDP) return false;
-  if (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) return false;
   return asks || <u32>(load<u64>(flow, FLOW_PATH_FORWARD) >> 32) !== (epoch ^ packet.hash());
 }
 
@@ -111,13 +86,15 @@ export function service(packet: Packet, flow: usize, asks: bool): void {
     if (followFront(packet, flow, asks)) return;
   }
   const frontend = frontendOf(packet);
+  const isTaken = flow !== 0 && isTranslated(flow);
   if (frontend === 0) {
-    noFrontend(packet, flow);
+    if (isTaken) direct(packet, flow);
+    else noFrontend(packet, flow);
     return;
   }
   if (flow !== 0 && !isFront(flow)) {
     // It has passed by the Service until now.
-    flowRemove(flow);
+    if (!isTaken) flowRemove(flow);
     flow = 0;
   }
   open(packet, frontend, flow);
@@ -127,15 +104,23 @@ export function service(packet: Packet, flow: usize, asks: bool): void {
 function followFront(packet: Packet, front: usize, asks: bool): bool {
   const row = front + FRONT_TRANSLATION;
   if ((asks || packet.protocol() === PROTOCOL_UDP) && !stillServes(packet, front, row)) return false;
-  translateForward(packet, row);
+  keepReceived(packet);
+  const received = receivedOf(packet);
+  setEnds(packet, row);
+  hashFlow(packet);
   const behind = flowBehind(front);
   if (behind !== 0 && isFlowOf(behind, packet)) {
     packet.setFlow(behind);
     packet.setDirection(DIRECTION_FORWARD);
-  } else {
-    flowFind(packet);
+  } else if (!isFree(packet, received)) {
+    // Another connection has these ends by now.
+    setEnds(packet, received);
+    hashFlow(packet);
+    packet.setDirection(DIRECTION_FORWARD);
+    return false;
   }
-  copyChecked(receivedOf(packet), row);
+  translate(packet);
+  copyChecked(received, row);
   packet.addFlags(PACKET_IS_FOR_SERVICE);
   packet.setFront(front);
   return true;
@@ -207,12 +192,6 @@ function poolOf(packet: Packet, frontend: usize): usize {
   return <usize>load<u32>(frontend + (isFromOutside(packet) ? FRONTEND_OUTSIDE : FRONTEND_INSIDE));
 }
 
-/** Whether the client is neither a pod nor this node: what arrives for a Service from outside comes by ow-forward. */
-function isFromOutside(packet: Packet): bool {
-  if (packet.tunnel() !== NO_TUNNEL) return false;
-  return <u32>load<u8>(portRow(area, packet.slot()), PORT_KIND) === PORT_FORWARD;
-}
-
 /** Chooses the backend of a packet without a flow. `front` is what its ends led to; 0. */
 function open(packet: Packet, frontend: usize, front: usize): void {
   const pool = poolOf(packet, frontend);
@@ -246,70 +225,7 @@ function open(packet: Packet, frontend: usize, front: usize): void {
     packet.setVerdict(Verdict.ServiceNoSourcePort);
     return;
   }
-  rewrite(packet);
+  translate(packet);
   packet.addFlags(PACKET_IS_FOR_SERVICE);
   packet.setFront(front);
-}
-
-/**
- * Address of this node that must stand in place of the client's, or the backend's answer would not come by here; 0: none.
- *
- *     pod → itself                               this node in the pod network
- *     node → another node's address              the same: to its underlay address that node answers past the tunnel
- *     outside → another node's pod or address    the same
- *     node, outside → this node's address, or world   SELF: to its own address a kernel answers by itself
- */
-function sourceFor(packet: Packet, backend: usize): usize {
-  const version = packet.version();
-  const isOutside = isFromOutside(packet);
-  if (!isOutside && !packet.has(PACKET_FROM_NODE))
-    return isSameAddress(packet.source(), backend) ? ownAddress(version) : 0;
-  const to = endpointFind(area, backend);
-  const isHere = to !== 0 && <u32>load<u16>(to, ENDPOINT_PORT) !== NO_PORT;
-  if (to !== 0 && !(<u32>load<u16>(to, ENDPOINT_FLAGS) & ENDPOINT_IS_NODE))
-    return isOutside && !isHere ? ownAddress(version) : 0;
-  if (to === 0 || isHere) {
-    const self = area + (version === 4 ? TABLES_SELF4 : TABLES_SELF6);
-    return isUnspecified(self) ? 0 : self;
-  }
-  const own = ownAddress(version);
-  return isSameAddress(packet.source(), own) ? 0 : own;
-}
-
-/** This node in the pod network, where it has an address there. */
-function ownAddress(version: u32): usize {
-  const own = area + (version === 4 ? TABLES_NODE4 : TABLES_NODE6);
-  return isUnspecified(own) ? area + (version === 4 ? TABLES_GATEWAY4 : TABLES_GATEWAY6) : own;
-}
-
-/**
- * Sets FLOW and HASH of a packet that has its new ends, and another source port where a connection that is not the
- * packet's own has these. `isOurs`: the source is this node, whose own ports stay its own.
- * @returns false where no port is free
- */
-function findFree(packet: Packet, received: usize, isOurs: bool): bool {
-  hashFlow(packet);
-  if (!isOurs && isFree(packet, received)) return true;
-  const first = packet.hash() % SOURCE_PORTS;
-  const dport = packet.dport();
-  for (let i: u32 = 0; i < ATTEMPTS; i++) {
-    packet.setPorts(FIRST_SOURCE_PORT + ((first + i) % SOURCE_PORTS), dport);
-    hashFlow(packet);
-    if (isFree(packet, received)) return true;
-  }
-  return false;
-}
-
-/** Whether nobody has these ends, or this very connection of the client. */
-function isFree(packet: Packet, received: usize): bool {
-  const flow = flowFind(packet);
-  if (flow === 0 || isExpired(flow)) return true;
-  if (packet.direction() !== DIRECTION_FORWARD) return false;
-  if (!(<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED)) return false;
-  const row = translationOf(flow);
-  return (
-    load<u32>(row, TRANSLATION_PORTS) === load<u32>(received, TRANSLATION_PORTS) &&
-    isSameAddress(row + TRANSLATION_SOURCE, received + TRANSLATION_SOURCE) &&
-    isSameAddress(row + TRANSLATION_DESTINATION, received + TRANSLATION_DESTINATION)
-  );
 }

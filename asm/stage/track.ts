@@ -16,8 +16,6 @@ import {
   DIRECTION_FORWARD,
   DIRECTION_REVERSE,
   FLOW_BYTES_FORWARD,
-  FLOW_FLAG_TRANSLATED,
-  FLOW_FLAGS,
   FLOW_IS_CLOSED,
   FLOW_IS_ESTABLISHED,
   FLOW_IS_NEW,
@@ -46,6 +44,7 @@ import {
   flowStart,
   isExpired,
   isForward,
+  isTranslated,
   translationOf,
 } from '../table/flow';
 import { Verdict } from '../verdict';
@@ -99,7 +98,10 @@ export function track(packet: Packet): void {
     packet.setDirection(DIRECTION_FORWARD);
     return;
   }
-  if (direction === DIRECTION_REVERSE && isTranslated(flow)) translateReply(packet, translationOf(flow));
+  if (direction === DIRECTION_REVERSE && isTranslated(flow)) {
+    translateReply(packet, translationOf(flow));
+    if (!packet.isInProgress()) return;
+  }
   const path = load<u64>(flow + (direction << 3), FLOW_PATH_FORWARD);
   const out = <u32>path;
   if (<u32>(path >> 32) !== (epoch ^ packet.hash()) || out === 0) return;
@@ -188,10 +190,6 @@ export function trackDecided(packet: Packet, cell: u32): bool {
     FLOW_PATH_FORWARD,
   );
   return true;
-}
-
-function isTranslated(flow: usize): bool {
-  return (<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) !== 0;
 }
 
 /** Makes the packet's source the originator. */

@@ -10,19 +10,20 @@ import { NO_TUNNEL } from '../layout/burst';
 import { TRANSLATION_DESTINATION, TRANSLATION_PORTS, TRANSLATION_SOURCE } from '../layout/flows';
 import {
   PACKET_HAS_PORTS,
+  PACKET_IS_FRAGMENT,
   PACKET_IS_LATER_FRAGMENT,
   PACKET_IS_PARTIAL,
   PACKET_IS_TRANSLATED,
 } from '../layout/packet';
 import { Packet } from '../packet';
 import { receivedOf } from '../table/received';
+import { Verdict } from '../verdict';
 import { copyAddress } from '../wire/address';
 import { complement, fold } from '../wire/checksum';
 import { crc32cZeros } from '../wire/crc32c';
 import { PROTOCOL_SCTP, PROTOCOL_UDP } from '../wire/protocol';
 import { SCTP_LEN, Sctp } from '../wire/sctp';
 import { checksumField, isOpenChecksum } from './checksum';
-import { hashFlow } from './parse';
 
 /** Keeps the packet's ends as they are: what it was when it came. */
 export function keepReceived(packet: Packet): void {
@@ -46,18 +47,25 @@ export function setEndsReversed(packet: Packet, row: usize): void {
   packet.setPortPair(rotl<u32>(load<u32>(row, TRANSLATION_PORTS), 16));
 }
 
-/** Translates a packet of a connection that `row` gives other ends. HASH stays where the packet is a reply. */
-export function translateForward(packet: Packet, row: usize): void {
-  keepReceived(packet);
-  setEnds(packet, row);
-  hashFlow(packet);
-  rewrite(packet);
-}
-
+/** Translates a reply of a connection that `row` gives other ends. HASH stays as it was. */
 export function translateReply(packet: Packet, row: usize): void {
   keepReceived(packet);
   setEndsReversed(packet, row);
+  translate(packet);
+}
+
+/**
+ * Writes the ends that the row has been given since keepReceived into the packet's bytes. A fragment of an SCTP packet is
+ * dropped where its ports change: what the CRC changes by depends on the length of the whole, which no first fragment tells.
+ */
+export function translate(packet: Packet): void {
   rewrite(packet);
+  if (
+    packet.protocol() === PROTOCOL_SCTP &&
+    packet.has(PACKET_IS_FRAGMENT) &&
+    packet.ports() !== load<u32>(receivedOf(packet), TRANSLATION_PORTS)
+  )
+    packet.setVerdict(Verdict.ServiceSctpFragment);
 }
 
 /** Makes a translated packet again what it was when it came: its sender would not know what is quoted to it otherwise. */

@@ -21,6 +21,7 @@ import {
   FLOW_FLAG_AFFINITY,
   FLOW_FLAG_FROM_NODE,
   FLOW_FLAG_FRONT,
+  FLOW_FLAG_HAS_BESIDE,
   FLOW_FLAG_TRANSLATED,
   FLOW_FLAGS,
   FLOW_IS_ANSWERED,
@@ -49,8 +50,12 @@ import {
   FLOWS_VERSION,
   FLOWS_VERSION_VALUE,
   FRONT_TRANSLATION,
+  TRANSLATION_BESIDE,
+  TRANSLATION_DESTINATION,
   TRANSLATION_KEEP,
+  TRANSLATION_PORTS,
   TRANSLATION_SIZE,
+  TRANSLATION_SOURCE,
   TRANSLATION_TWIN,
 } from '../layout/flows';
 import { CONTROL_EPOCH, CONTROL_FLOWS, CONTROL_FLOWS_SIZE, CONTROL_SEED } from '../layout/memory';
@@ -206,10 +211,41 @@ export function isFrontOf(front: usize, flow: usize): bool {
   return <usize>load<u32>(translationOf(flow), TRANSLATION_TWIN) === front - flows;
 }
 
-/** Makes each of the two find the other. */
+/** Makes each of the two find the other. A front that led to the flow before leads there no more. */
 export function flowsPair(flow: usize, front: usize): void {
-  store<u32>(translationOf(flow), <u32>(front - flows), TRANSLATION_TWIN);
+  const row = translationOf(flow);
+  const before = <usize>load<u32>(row, TRANSLATION_TWIN);
+  if (before !== 0 && before !== front - flows) {
+    const other = flows + before;
+    if (isFront(other) && flowBehind(other) === flow)
+      store<u32>(other + FRONT_TRANSLATION, 0, TRANSLATION_TWIN);
+  }
+  store<u32>(row, <u32>(front - flows), TRANSLATION_TWIN);
   store<u32>(front + FRONT_TRANSLATION, <u32>(flow - flows), TRANSLATION_TWIN);
+}
+
+/** Lets `taken`, a translated flow, find the connection past the Service that its ends belong to in the client's eyes. */
+export function flowsBeside(taken: usize, flow: usize): void {
+  store<u32>(translationOf(taken), <u32>(flow - flows), TRANSLATION_BESIDE);
+  atomic.or<u16>(taken, <u16>FLOW_FLAG_HAS_BESIDE, FLOW_FLAGS);
+}
+
+/** The connection past the Service whose client sees the ends of `taken`, a translated flow; 0: none. */
+export function flowBeside(taken: usize): usize {
+  if (!(<u32>load<u16>(taken, FLOW_FLAGS) & FLOW_FLAG_HAS_BESIDE)) return 0;
+  const flow = flows + <usize>load<u32>(translationOf(taken), TRANSLATION_BESIDE);
+  if (load<u8>(flow, FLOW_STATE) === 0 || !isTranslated(flow)) return 0;
+  const row = translationOf(flow);
+  const isSame =
+    load<u32>(row, TRANSLATION_PORTS) === load<u32>(taken, FLOW_OPORT) &&
+    isSameAddress(row + TRANSLATION_SOURCE, taken) &&
+    isSameAddress(row + TRANSLATION_DESTINATION, taken + FLOW_RESPONDER);
+  return isSame ? flow : 0;
+}
+
+/** Whether the client of a connection sees other ends than these. */
+export function isTranslated(entry: usize): bool {
+  return (<u32>load<u16>(entry, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) !== 0;
 }
 
 export function isFront(entry: usize): bool {
@@ -224,11 +260,7 @@ export function isConnection(entry: usize): bool {
 /** Whether `entry` is a flow in the table that has the packet's ends, in its direction. */
 export function isFlowOf(entry: usize, packet: Packet): bool {
   // What is taken out of the table has no state.
-  return (
-    load<u8>(entry, FLOW_STATE) !== 0 &&
-    (<u32>load<u16>(entry, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED) !== 0 &&
-    isForward(entry, packet)
-  );
+  return load<u8>(entry, FLOW_STATE) !== 0 && isTranslated(entry) && isForward(entry, packet);
 }
 
 /** Takes an entry out of the table. */
@@ -245,7 +277,7 @@ export function flowRemove(entry: usize): void {
 function lifeOf(entry: usize): usize {
   if (!isFront(entry)) return entry;
   const flow = flowBehind(entry);
-  if (flow === 0 || !(<u32>load<u16>(flow, FLOW_FLAGS) & FLOW_FLAG_TRANSLATED)) return 0;
+  if (flow === 0 || !isTranslated(flow)) return 0;
   return isFrontOf(entry, flow) ? flow : 0;
 }
 
@@ -278,6 +310,12 @@ export function isExpired(entry: usize): bool {
 function worth(taken: usize): u64 {
   const entry = lifeOf(taken);
   if (entry === 0) return ((<u64>3) << 32) + <u64>(now - load<u32>(taken, FLOW_SEEN));
+  const beside = flowBeside(entry);
+  return beside === 0 ? worthOf(entry) : min(worthOf(entry), worthOf(beside));
+}
+
+/** The same of a flow, whatever leads to it. */
+function worthOf(entry: usize): u64 {
   const idle = <u64>(now - load<u32>(entry, FLOW_SEEN));
   if (idle > <u64>timeoutOf(entry)) return ((<u64>3) << 32) + idle;
   const state = <u32>load<u8>(entry, FLOW_STATE);

@@ -47,6 +47,21 @@ export const integer = (least: number, most: number) => {
 
 export const portField = integer(1, 65535);
 
+/** First and last port of a range. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** A range of ports from `least` on, with room for `room`. */
+export const portRangeField = (least: number, room: number) =>
+  parsed<PortRange>((text) => {
+    const [, from = '', to = ''] = /^(\d{1,5})-(\d{1,5})$/.exec(text) ?? [];
+    const [first, last] = [Number(from), Number(to)];
+    const isRange = from !== '' && first >= least && last < 65_536 && last - first + 1 >= room;
+    return isRange ? { first, last } : undefined;
+  }, `must be a range of at least ${room} ports from ${least} to 65535, such as 61000-65535`);
+
 /** A name as Kubernetes allows it for nodes and pods (RFC 1123 subdomain). */
 export const nameField = z
   .string({ error: 'must be a name such as node-1' })

@@ -1,5 +1,6 @@
 // Configuration of a node daemon: the fields, their limits and their defaults. docs/configuration.md explains each.
 import { z } from 'zod';
+import { FIRST_CLIENT_PORT } from '../../asm/layout/flows.ts';
 import { MAX_SOCKETS, MAX_TUNNELS, MAX_WORKERS } from '../../asm/layout/memory.ts';
 import { address } from '../net/address.ts';
 import { contains, prefix } from '../net/prefix.ts';
@@ -10,6 +11,7 @@ import {
   nameField,
   pathField,
   portField,
+  portRangeField,
   prefixField,
   serverField,
 } from './fields.ts';
@@ -152,6 +154,11 @@ const loadBalancer = z.strictObject({
   interface: z.string().min(1).max(15).optional(),
 });
 
+const services = z.strictObject({
+  /** What the data path puts in place of clients' ports; the node's own processes should have others. */
+  sourcePorts: portRangeField(FIRST_CLIENT_PORT, 64).prefault('61000-65535'),
+});
+
 const peer = z.strictObject({
   name: nameField,
   addresses: z.array(addressField).min(1, 'must name at least one outer address'),
@@ -272,6 +279,7 @@ export const configSchema = z.strictObject({
   underlay: underlay.prefault({}),
   podNetwork: podNetwork.prefault({}),
   masquerade: masquerade.prefault({}),
+  services: services.prefault({}),
   loadBalancer: loadBalancer.prefault({}),
   peers: z
     .array(peer)

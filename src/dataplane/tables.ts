@@ -30,6 +30,7 @@ import {
   TABLES_CIDRS4,
   TABLES_CIDRS6,
   TABLES_EPOCH,
+  TABLES_FIRST_SOURCE_PORT,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
   TABLES_NODE_PORT,
@@ -43,6 +44,7 @@ import {
   TABLES_SELF4,
   TABLES_SELF6,
   TABLES_SHAPED,
+  TABLES_SOURCE_PORTS,
   TUNNEL_SIZE,
 } from '../../asm/layout/tables.ts';
 import type { Config } from '../config/schema.ts';
@@ -232,6 +234,9 @@ export class TableArea {
     const self = (family: 4 | 6) => node.podCIDRs.find(({ address: { family: its } }) => its === family);
     this.#to.bytes(this.#area + TABLES_SELF4, self(4)?.address.bytes ?? new Uint8Array(16));
     this.#to.bytes(this.#area + TABLES_SELF6, self(6)?.address.bytes ?? new Uint8Array(16));
+    const { first, last } = config.services.sourcePorts;
+    this.#to.u32(this.#area + TABLES_FIRST_SOURCE_PORT, first);
+    this.#to.u32(this.#area + TABLES_SOURCE_PORTS, last - first + 1);
     const addresses = desired.services.node?.statusAddresses ?? [];
     const knocked = (family: 4 | 6) => addresses.find((one) => one.family === family);
     this.#to.bytes(this.#area + TABLES_NODE_PORTS4, knocked(4)?.bytes ?? new Uint8Array(16));

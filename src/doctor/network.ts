@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { ipQuery } from '../host/iproute.ts';
+import { localPorts, sharedPorts } from '../host/local-ports.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import { covers, type Prefix, parsePrefix } from '../net/prefix.ts';
 import { UnderlayError } from '../underlay/choose.ts';
@@ -30,6 +31,7 @@ export async function network(subject: Subject): Promise<Finding[]> {
     ...(await underlay(subject, links)),
     ...(await routes(subject)),
     ...sysctls(subject),
+    sourcePorts(subject),
     ...networkManagers(),
   ];
 }
@@ -174,6 +176,15 @@ function sysctls({ config, addon }: Subject): Finding[] {
     );
   }
   return found;
+}
+
+/** Whether the host's own processes keep off what the data path puts in place of clients' ports. */
+function sourcePorts({ config }: Subject): Finding {
+  const { sourcePorts: range } = config.services;
+  const shared = sharedPorts(range, localPorts());
+  return shared
+    ? finding('warning', 'source ports', shared.message, shared.advice)
+    : ok('source ports', `${range.first} to ${range.last} are Services' alone`);
 }
 
 function readOnlySettings(): Finding {

@@ -69,6 +69,7 @@ export interface ClusterOptions {
   readonly identities?: Readonly<Record<string, number>>;
   readonly cidrs?: Tables['cidrs'];
   readonly services?: Tables['services'];
+  readonly sourcePorts?: Tables['sourcePorts'];
   /** The node has an address for what it sends to itself through Services. */
   readonly self?: boolean;
 }
@@ -185,6 +186,7 @@ export function tablesOf(node: number, options: ClusterOptions = {}): Tables {
     ],
     ...(options.cidrs && { cidrs: options.cidrs }),
     ...(options.services && { services: options.services }),
+    ...(options.sourcePorts && { sourcePorts: options.sourcePorts }),
     peers: [{ address: underlay(family, peer), kind, tunnel: 0 }],
     tunnels: [
       {

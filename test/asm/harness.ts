@@ -114,6 +114,7 @@ import {
   STAT_RECEIVED,
   TABLES_CIDRS4,
   TABLES_CIDRS6,
+  TABLES_FIRST_SOURCE_PORT,
   TABLES_GATEWAY4,
   TABLES_GATEWAY6,
   TABLES_NODE_PORT,
@@ -125,6 +126,7 @@ import {
   TABLES_SELF4,
   TABLES_SELF6,
   TABLES_SHAPED,
+  TABLES_SOURCE_PORTS,
   TUNNEL_COUNTER_SIZE,
   TUNNEL_FAMILY,
   TUNNEL_FLAGS,
@@ -241,6 +243,8 @@ export interface Tables {
   readonly gateway6: string;
   readonly node4?: string;
   readonly node6?: string;
+  /** In place of clients' ports; 61000 to 65535 otherwise. */
+  readonly sourcePorts?: { readonly first: number; readonly last: number };
   readonly self4?: string;
   readonly self6?: string;
   readonly nodePort?: number;
@@ -413,6 +417,9 @@ export class TestNode {
     this.bytes.set(ip16(tables.gateway6), area + TABLES_GATEWAY6);
     if (tables.node4) this.bytes.set(ip16(tables.node4), area + TABLES_NODE4);
     if (tables.node6) this.bytes.set(ip16(tables.node6), area + TABLES_NODE6);
+    const { first, last } = tables.sourcePorts ?? { first: 61_000, last: 65_535 };
+    this.#u32(area + TABLES_FIRST_SOURCE_PORT, first);
+    this.#u32(area + TABLES_SOURCE_PORTS, last - first + 1);
     if (tables.self4) this.bytes.set(ip16(tables.self4), area + TABLES_SELF4);
     if (tables.self6) this.bytes.set(ip16(tables.self6), area + TABLES_SELF6);
     for (const one of tables.endpoints) {

@@ -61,3 +61,13 @@ export const destinationOf = (packet: Uint8Array): string =>
   Buffer.from((packet[0] as number) >> 4 === 4 ? packet.slice(16, 20) : packet.slice(24, 40)).toString('hex');
 export const bytesOf = (text: string): string =>
   Buffer.from(address(text).bytes.slice(text.includes('.') ? 12 : 0)).toString('hex');
+
+/** CRC-32c bit by bit, RFC 9260 appendix A. */
+export function crc32c(bytes: Uint8Array): number {
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}

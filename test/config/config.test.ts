@@ -40,6 +40,7 @@ describe('configuration', () => {
       offloads: { tso: 'auto', uso: 'auto', udpSegment: 'auto', udpGro: 'auto', coalesce: 'auto' },
       peers: [],
       workers: 1,
+      services: { sourcePorts: { first: 61_000, last: 65_535 } },
       logLevel: 'info',
     });
     expect(config.podNetwork.clusterCIDRs.map(({ text }) => text)).toEqual([
@@ -59,6 +60,7 @@ underlay:
   dscp: 64
   entropyPorts: 33
 tables: {flows: lots}
+services: {sourcePorts: 30000-65535}
 peers:
   - {name: a, addresses: [192.0.2.9], podCIDRs: [10.0.0.0/33], routerMAC: 0:1}
 `;
@@ -72,6 +74,10 @@ peers:
       },
       { path: 'underlay.dscp', message: 'must be an integer from 0 to 63' },
       { path: 'underlay.entropyPorts', message: 'must be a power of two' },
+      {
+        path: 'services.sourcePorts',
+        message: expect.stringContaining('must be a range of at least 64 ports from 32768 to 65535'),
+      },
       { path: 'peers[0].podCIDRs[0]', message: expect.stringContaining('must be a CIDR block such as') },
       { path: 'peers[0].routerMAC', message: expect.stringContaining('must be a MAC address such as') },
       { path: 'tables.flows', message: 'must be an integer from 1024 to 4194304' },

@@ -152,6 +152,21 @@ describeWith([root, tun, command('nft'), command('setpriv')], 'overweft doctor',
       expect(of(findings, 'tcp port 18256')[0]).toMatchObject({ severity: 'error', message: python });
     });
 
+    it('source ports of Services that the kernel gives to processes, too', async () => {
+      const range = (text: string) => ns.exec('sysctl', '-qw', `net.ipv4.ip_local_port_range=${text}`);
+      const shared = async () => of((await examine()).findings, 'source ports')[0];
+      expect(await shared()).toMatchObject({ severity: 'ok' });
+      await range('15000 65000');
+      expect(await shared()).toMatchObject({
+        severity: 'warning',
+        message: expect.stringContaining('net.ipv4.ip_local_port_range is 15000 65000'),
+        advice: expect.stringContaining('ip_local_reserved_ports=61000-65535'),
+      });
+      configure({ services: { sourcePorts: '65001-65535' } });
+      expect(await shared()).toMatchObject({ severity: 'ok' });
+      await range('32768 60999');
+    });
+
     it('nobody whose port is at another address', async () => {
       configure({ dns: {}, health: { port: 18256 } });
       await ns.exec('ip', 'link', 'set', 'lo', 'up');

@@ -8,6 +8,7 @@
 import type { Logger } from 'pino';
 import type { Config } from '../../config/schema.ts';
 import type { Protocol } from '../../control/object-fields.ts';
+import { localPorts, sharedPorts } from '../../host/local-ports.ts';
 import type { Address } from '../../net/address.ts';
 import type { CompiledService } from '../../service/compile.ts';
 import { knocksOf } from '../../service/outside.ts';
@@ -30,11 +31,13 @@ export class ServicesOutside {
   readonly #divert: Divert;
   readonly #healthChecks: HealthChecks;
   readonly #announcer: Announcer;
+  readonly #log: Logger;
   /** Addresses that this node speaks for. */
   #reserved: readonly Address[] = [];
 
   constructor(config: Config, controller: Controller, liveness: Liveness, log: Logger) {
     this.#config = config;
+    this.#log = log;
     this.#controller = controller;
     this.#divert = new Divert(log);
     this.#healthChecks = new HealthChecks(() => controller.fault === undefined, log);
@@ -56,6 +59,8 @@ export class ServicesOutside {
   }
 
   start(): void {
+    const shared = sharedPorts(this.#config.services.sourcePorts, localPorts());
+    if (shared) this.#log.warn({ advice: shared.advice }, shared.message);
     this.#announcer.start();
   }
 

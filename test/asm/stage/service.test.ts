@@ -26,9 +26,9 @@ import {
   vnet,
 } from '../../support/packets.ts';
 import { compilerOf, service, slice } from '../../support/services.ts';
-import { fromPeer, fromPod, nodeOf, pod, toPod } from '../cluster.ts';
+import { fromPeer, fromPod, innerOf, nodeOf, pod, tablesOf, toPod } from '../cluster.ts';
 import { allow, deny, fate, type PolicySpec } from '../harness.ts';
-import { CLIENT, delivered, families, ready, reversed, sent, VIP, withWeb } from '../services.ts';
+import { CLIENT, crc32c, delivered, families, ready, reversed, sent, VIP, withWeb } from '../services.ts';
 
 describe.each(families)('a connection to a cluster IP over IPv%i', (family) => {
   const own = pod(family, 1, 2);
@@ -113,6 +113,44 @@ describe.each(families)('a connection to a cluster IP over IPv%i', (family) => {
     expect(sent(node, packet(known, 90))).toEqual(hopped(packet(real, 9090)));
   });
 
+  it('over SCTP in fragments keeps its CRC where the ports stay, and is dropped by name where they change', () => {
+    const spec = (target: number) => ({
+      services: compilerOf([
+        service({
+          clusterIP: VIP[family],
+          clusterIPs: [VIP[family]],
+          ports: [{ name: 'sctp', port: 90, targetPort: target, protocol: 'SCTP' }],
+        }),
+        slice([ready(remote)], {
+          type: family === 4 ? 'IPv4' : 'IPv6',
+          ports: [{ name: 'sctp', port: target, protocol: 'SCTP' }],
+        }),
+      ]),
+    });
+    // A heartbeat (RFC 9260 §3.3.5): an INIT is never as long.
+    const data = Uint8Array.from({ length: 1600 }, (_, i) => i);
+    const fragments = (between: Addresses) => {
+      const chunk = concat(be(4, 1), be(0, 1), be(4 + data.length, 2), data);
+      const whole = concat(be(CLIENT, 2), be(90, 2), be(5, 4), be(0, 4), chunk);
+      whole.set(le(crc32c(whole), 4), 8);
+      return [0, 800].map((offset) => {
+        const part = whole.slice(offset, offset === 0 ? 800 : undefined);
+        const more = offset === 0;
+        return family === 4
+          ? ipv4({ ...between, protocol: SCTP, id: 78, df: false, mf: more, offset }, part)
+          : ipv6({ ...between, protocol: SCTP, extensions: [fragmentHeader(offset, more, 78)] }, part);
+      });
+    };
+    const same = nodeOf(1, spec(90));
+    expect(fragments(known).map((packet) => sent(same, packet))).toEqual(fragments(real).map(hopped));
+    const other = nodeOf(1, spec(9090));
+    for (const packet of fragments(known)) {
+      const burst = other.egress(fromPod(1, 2, packet));
+      expect(fate(burst)).toBe('ServiceSctpFragment');
+      expect(burst.messages).toEqual([]);
+    }
+  });
+
   it('in fragments goes there whole', () => {
     const node = nodeOf(1, withWeb(family, [ready(remote)]));
     const data = Uint8Array.from({ length: 1600 }, (_, i) => i);
@@ -164,6 +202,53 @@ describe.each(families)('a connection to a cluster IP over IPv%i', (family) => {
     );
     const straight = udpPacket(reversed(real), { sport: 5353, dport: CLIENT });
     expect(delivered(node.ingress(fromPeer(1, straight)))).toEqual(toPod(1, 2, straight));
+  });
+
+  it('takes source ports of the range that it is given', () => {
+    const sourcePorts = { first: 50_000, last: 50_001 };
+    const node = nodeOf(1, { ...withWeb(family, [ready(own, 'node-1')]), sourcePorts });
+    const ports = [1, 2].map((sport) => {
+      const asked = udpPacket(known, { sport, dport: 53 });
+      const there = delivered(node.egress(fromPod(1, 2, asked)), 2);
+      return Buffer.from(there).readUInt16BE(14 + (family === 4 ? 20 : 40));
+    });
+    expect(ports.sort()).toEqual([50_000, 50_001]);
+    const third = udpPacket(known, { sport: 3, dport: 53 });
+    expect(fate(node.egress(fromPod(1, 2, third)))).toBe('ServiceNoSourcePort');
+  });
+
+  it('Services 8: an endpoint that has gone under a TCP connection is told of by its node, in the words of the client', () => {
+    const node = nodeOf(1, withWeb(family, [ready(remote)]));
+    const segment = (flags: number, seq: number, ack: number) =>
+      tcpPacket(known, { sport: CLIENT, dport: 80, flags, seq, ack });
+    sent(node, segment(SYN, 1000, 0));
+    const accepted = { sport: 8080, dport: CLIENT, flags: SYN | ACK, seq: 5000, ack: 1001 };
+    delivered(node.ingress(fromPeer(1, tcpPacket(reversed(real), accepted))));
+    sent(node, segment(ACK, 1001, 5001));
+    // Service and pod go, on both nodes.
+    const without = (i: number) => {
+      const tables = tablesOf(i);
+      return { ...tables, endpoints: tables.endpoints.filter(({ address }) => address !== remote) };
+    };
+    node.publish(without(1));
+    const owner = nodeOf(2);
+    owner.publish(without(2));
+    const last = segment(ACK, 1001, 5001);
+    const refused = owner.ingress(fromPeer(2, sent(node, last)));
+    expect(fate(refused)).toBe('NoEndpoint');
+    const [datagram] = refused.messages.flatMap(({ datagrams }) => datagrams);
+    const told = delivered(node.ingress(fromPeer(1, innerOf(datagram ?? expect.fail('silence'), {}))));
+    const router = { src: pod(family, 2, 1), dst: own };
+    const seen = hopped(last);
+    expect(told).toEqual(
+      toPod(
+        1,
+        2,
+        family === 4
+          ? ipv4({ ...router, protocol: ICMP, df: false }, icmp(3, 1, be(0, 4), seen))
+          : ipv6({ ...router, protocol: ICMPV6 }, icmp6(router, 1, 3, be(0, 4), seen)),
+      ),
+    );
   });
 
   it('Services 3: without any endpoint is refused by the address itself', () => {
@@ -244,16 +329,6 @@ describe.each(families)('a connection to a cluster IP over IPv%i', (family) => {
     expect(quote).toEqual(asked.slice(0, quote.length));
   });
 });
-
-/** CRC-32c bit by bit, RFC 9260 appendix A. */
-function crc32c(bytes: Uint8Array): number {
-  let crc = 0xffffffff;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-  }
-  return ~crc >>> 0;
-}
 
 describe('there and back', () => {
   it.each(families)('every byte is as it was, and every checksum right, over IPv%i', (family) => {

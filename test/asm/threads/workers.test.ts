@@ -21,9 +21,10 @@ import {
 import { STAT_FLOW_HITS } from '../../../asm/layout/tables.ts';
 import { Verdict } from '../../../asm/verdict.ts';
 import type { BurstThreadData, Fates, Image } from '../../support/burst-thread.ts';
-import { ACK, concat, SYN, tcpPacket, udpPacket, vnet } from '../../support/packets.ts';
-import { type ClusterOptions, fromPeer, fromPod, nodeOf, pod, tablesOf } from '../cluster.ts';
+import { ACK, concat, hex, SYN, tcpPacket, udpPacket, vnet } from '../../support/packets.ts';
+import { type ClusterOptions, fromPeer, fromPod, innerOf, nodeOf, pod, tablesOf } from '../cluster.ts';
 import { allow, type DatagramIn, deny, type FrameIn, type PolicySpec, TestNode } from '../harness.ts';
+import { ready, VIP, withWeb } from '../services.ts';
 
 const there = { src: pod(4, 1, 2), dst: pod(4, 2, 2) };
 const back = { src: pod(4, 2, 2), dst: pod(4, 1, 2) };
@@ -157,13 +158,44 @@ describe('a flow whose directions meet different workers', () => {
     // From now on both find the same entry.
     const second = new TestNode(null, { beside: node });
     for (const list of [rounds[0], rounds[ROUNDS - 1]]) {
-      const again = node.egress(
-        ...(list ?? []).map((port) => fromPod(1, 2, udpPacket(there, { sport: port, dport: 9 }))),
-      );
-      expect(again.stats[STAT_FLOW_HITS]).toBe(FLOWS);
+      const again = (list ?? []).map((port) => fromPod(1, 2, udpPacket(there, { sport: port, dport: 9 })));
       const answers = (list ?? []).slice(0, 8).map((port) => udpPacket(back, { sport: 9, dport: port }));
+      // What the one that gave up its entry had decided went with it, and is decided once more.
+      node.egress(...again);
+      second.ingress(merged(answers));
+      expect(node.egress(...again).stats[STAT_FLOW_HITS]).toBe(FLOWS);
       expect(second.ingress(merged(answers)).stats[STAT_FLOW_HITS]).toBe(8);
     }
+  });
+});
+
+describe('fronts of a Service', () => {
+  it('are one for each connection even where both workers make them at the same time', {
+    timeout: 60_000,
+  }, async () => {
+    const ROUNDS = 40;
+    const FLOWS = 64;
+    const node = nodeOf(1, withWeb(4, [ready(pod(4, 2, 2)), ready(pod(4, 2, 3))]), { flowBuckets: 8192 });
+    const asked = (port: number) =>
+      fromPod(1, 2, udpPacket({ src: pod(4, 1, 2), dst: VIP[4] }, { sport: port, dport: 53 }));
+    const rounds = Array.from({ length: ROUNDS }, (_, round) =>
+      Array.from({ length: FLOWS }, (_, i) => asked(1024 + round * FLOWS + i)),
+    );
+    // The second goes through them from the other end, so that the two meet in the middle.
+    const images = [0, 1].map((worker) =>
+      rounds.map((list) => framesOf(node, worker, worker === 0 ? list : list.toReversed())),
+    );
+    for (const one of await new Threads(node, 'rounds', images).fates())
+      for (const counts of one.get(node.epoch) ?? [])
+        expect(Object.fromEntries(counts)).toEqual({ [Verdict.Forward]: FLOWS });
+    // A front and a flow for each, and from now on both workers find the same.
+    expect(node.wasm.flowsCount()).toBe(2 * ROUNDS * FLOWS);
+    const second = new TestNode(null, { beside: node });
+    const destinations = (by: TestNode, list: readonly FrameIn[]) =>
+      by.egress(...list).messages.flatMap(({ datagrams }) => datagrams.map((one) => hex(innerOf(one, {}))));
+    for (const list of [rounds[0] ?? [], rounds[ROUNDS - 1] ?? []])
+      expect(destinations(second, list).sort()).toEqual(destinations(node, list).sort());
+    expect(node.wasm.flowsCount()).toBe(2 * ROUNDS * FLOWS);
   });
 });
 
