@@ -27,6 +27,19 @@ const linkTypes: Readonly<Record<string, number>> = {
   LINKTYPE_LINUX_SLL: 113,
 };
 
+/**
+ * All that were ever made, a few hundred bytes each. `cap` frees a handle with the libuv watcher inside that uv_close was
+ * never called for, so that the event loop goes on to write where it was; and one that could not be opened with a watcher
+ * that was never begun. What is kept is never freed.
+ */
+const handles: CapHandle[] = [];
+
+function newHandle(): CapHandle {
+  const handle = new (load().Cap)();
+  handles.push(handle);
+  return handle;
+}
+
 /** What `cap` captures of a packet at most; it does not tell how long a longer one was. */
 export const SNAP_LENGTH = 65535;
 
@@ -49,7 +62,7 @@ export class LiveCapture implements Disposable {
 
   /** @throws where the package is absent, the interface does not exist, the filter is wrong, or CAP_NET_RAW is missing */
   constructor({ interface: device, filter = '' }: LiveCaptureOptions) {
-    this.#handle = new (load().Cap)();
+    this.#handle = newHandle();
     this.#buffer = Buffer.alloc(SNAP_LENGTH);
     let name: string;
     try {
@@ -77,16 +90,13 @@ export class LiveCapture implements Disposable {
   }
 }
 
-/**
- * Sends frames of an interface's link type as they are. It cannot be closed, and must be kept: `cap` frees a handle that the
- * event loop still knows. The interface is promiscuous from then on, but no frame is taken in.
- */
-export class FrameSender {
+/** Sends frames of an interface's link type as they are. The interface is promiscuous meanwhile, but no frame is taken in. */
+export class FrameSender implements Disposable {
   readonly #handle: CapHandle;
 
   /** @throws as LiveCapture */
   constructor(device: string) {
-    this.#handle = new (load().Cap)();
+    this.#handle = newHandle();
     try {
       // No frame is that short: none has to be taken in.
       this.#handle.open(device, 'less 1', SNAP_LENGTH, Buffer.alloc(SNAP_LENGTH));
@@ -98,6 +108,10 @@ export class FrameSender {
   /** @throws what the kernel says of the frame */
   send(frame: Uint8Array): void {
     this.#handle.send(Buffer.from(frame));
+  }
+
+  [Symbol.dispose](): void {
+    this.#handle.close();
   }
 }
 

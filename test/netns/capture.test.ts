@@ -11,7 +11,7 @@ import { readAll } from '../capture-file/bytes.ts';
 import { type Netns, netns } from '../support/netns.ts';
 import { program } from '../support/overweft-node.ts';
 import { describeWith, root } from '../support/requires.ts';
-import { overweft } from '../support/run.ts';
+import { overweft, run } from '../support/run.ts';
 
 const name = 'owc-capture';
 
@@ -56,6 +56,28 @@ describeWith([root], 'overweft capture', () => {
     const [status] = (await closed) as [number | null];
     return { status, stdout, stderr };
   }
+
+  it('goes on when captures are forgotten that were closed, and such as never began', async () => {
+    const forgetting = `
+      import { createServer } from 'node:net';
+      import { LiveCapture } from '${new URL('../../src/phy/capture.ts', import.meta.url)}';
+      for (let i = 0; i < 20; i++) {
+        try { new LiveCapture({ interface: 'nobody' + i }); } catch {}
+        new LiveCapture({ interface: 'lo' })[Symbol.dispose]();
+      }
+      for (let i = 0; i < 20; i++) {
+        gc();
+        const server = createServer().listen(0);
+        await new Promise((resolve) => server.close(resolve));
+      }
+      console.log('alive');`;
+    const finished = await run(
+      process.execPath,
+      ['--expose-gc', '--input-type=module', '--eval', forgetting],
+      { netns: name },
+    );
+    expect(finished).toMatchObject({ status: 0, stdout: 'alive\n' });
+  });
 
   it('decodes what passes, until so many packets', async () => {
     const { status, stdout } = await captured(['lo', '--json', '--count', '4'], false);
