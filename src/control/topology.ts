@@ -8,11 +8,14 @@ import { derivedMac, type Mac } from '../net/mac.ts';
 import { nth, type Prefix, prefix } from '../net/prefix.ts';
 import type { ClusterNode } from './cluster.ts';
 import { encapsulationsBetween, type Registration } from './registration.ts';
+import type { Labels } from './selectors.ts';
 
 /** Another VTEP: a node of the cluster, or a static peer. */
 export interface Peer {
   readonly name: string;
   readonly isStatic: boolean;
+  /** Of its Node object. */
+  readonly labels: Labels;
   /** Where its tunnels end. */
   readonly addresses: readonly Address[];
   /** All that it is reached at, but for the pod network. */
@@ -237,6 +240,7 @@ function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warn
     (peer): Peer => ({
       name: peer.name,
       isStatic: true,
+      labels: {},
       addresses: peer.addresses,
       nodeAddresses: peer.addresses,
       podCIDRs: peer.podCIDRs,
@@ -275,12 +279,13 @@ function peersOf(all: readonly ClusterNode[], config: Config, known: Known, warn
 }
 
 function peerOf(node: ClusterNode, config: Config, own: Registration | undefined): Peer {
-  const { name, podCIDRs, registration } = node;
+  const { name, labels, podCIDRs, registration } = node;
   const addresses = registration.addresses ?? node.addresses;
   const others = node.addresses.filter(({ text }) => addresses.every((one) => one.text !== text));
   return {
     name,
     isStatic: false,
+    labels,
     addresses,
     nodeAddresses: [...addresses, ...others],
     podCIDRs,

@@ -2,14 +2,23 @@
  * Which node answers for each load balancer's address on the local network. Every node works it out by itself; nodes
  * that know the same of the cluster come to the same answer.
  *
- *     address in a pool ─► nodes alive, where the policy is Local with a ready endpoint ─► rendezvous hash ─► one node
+ *     address in a pool ─► nodes alive and not excluded, where the policy is Local with a ready endpoint ─► rendezvous hash ─► one node
  *
  * With a node that comes or goes only the addresses move that it gets or had (Thaler, Ravishankar, 1998).
  */
 import { createHash } from 'node:crypto';
+import type { Labels } from '../control/selectors.ts';
 import type { Address } from '../net/address.ts';
 import { contains, type Prefix } from '../net/prefix.ts';
 import type { CompiledPort, CompiledService } from './compile.ts';
+
+const EXCLUDED = 'node.kubernetes.io/exclude-from-external-load-balancers';
+
+/**
+ * Whether a node may speak for load balancers' addresses. The label keeps it out by being there, whatever its value
+ * (https://kubernetes.io/docs/reference/labels-annotations-taints/).
+ */
+export const maySpeak = (labels: Labels): boolean => !Object.hasOwn(labels, EXCLUDED);
 
 export interface Speaker {
   readonly address: Address;

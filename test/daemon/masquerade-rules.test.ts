@@ -13,6 +13,7 @@ const config = parseConfig(
 const peer = (name: string, addresses: string[], podCIDRs: string[]) => ({
   name,
   isStatic: false,
+  labels: {},
   addresses: addresses.map(address),
   nodeAddresses: addresses.map(address),
   podCIDRs: podCIDRs.map(prefix),

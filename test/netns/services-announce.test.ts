@@ -1,9 +1,13 @@
 // Load balancers' addresses on the local network: one node speaks for each, and another when it dies.
-import { rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
 import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
+import { trafficIn } from '../../src/lab/traffic.ts';
 import { type Greeter, greeter, seenBy } from '../support/greeter.ts';
 import { type Lab, labUp, restart } from '../support/lab.ts';
 import type { Netns } from '../support/netns.ts';
@@ -18,6 +22,18 @@ const PATIENCE = { timeout: 40_000, interval: 300 };
 const TARGET = 7007;
 const PORT = 80;
 const addresses = ['192.0.2.100', '2001:db8::100'] as const;
+
+/** Sends on a connection, a byte at a time, until somebody ends it. */
+const talker = (address: string) => `
+import socket, time
+s = socket.create_connection(('${address}', ${PORT}), timeout=5)
+print('connected', flush=True)
+end = time.time() + 60
+while time.time() < end:
+  try: s.send(b'x')
+  except OSError as e: print(type(e).__name__); break
+  time.sleep(0.2)
+`;
 
 describeWith([root, tun, command('nft')], 'announced addresses', () => {
   let lab: Lab;
@@ -51,7 +67,7 @@ describeWith([root, tun, command('nft')], 'announced addresses', () => {
         { loadBalancer: { ingress: addresses.map((ip) => ({ ip })) } },
       ),
     );
-  const endpoints = (i: 1 | 2) => {
+  const endpoints = (i: 1 | 2, port = TARGET) => {
     for (const [type, ip] of [
       ['IPv4', `10.244.${i}.${i + 1}`],
       ['IPv6', `fd00:244:${i}::${i + 1}`],
@@ -61,7 +77,7 @@ describeWith([root, tun, command('nft')], 'announced addresses', () => {
         slice([{ ip, node: `node-${i}`, pod: `pod-${i}` }], {
           name: `web-${type.toLowerCase()}`,
           type,
-          ports: [{ name: 'http', port: TARGET }],
+          ports: [{ name: 'http', port }],
         }),
       );
   };
@@ -112,6 +128,42 @@ describeWith([root, tun, command('nft')], 'announced addresses', () => {
       }
     }
   });
+
+  it.each(addresses)(
+    'leaves a node that is excluded: what went by it is reset, what is new goes on: %s',
+    async (address) => {
+      await using server = trafficIn('ow-pod1');
+      await server.listen({ port: TARGET + 1, mode: 'sink' });
+      published();
+      endpoints(1, TARGET + 1);
+      await using client = trafficIn(outside.name);
+      const connected = async () =>
+        (await client.connect({ address, port: PORT, timeoutMs: 1_000 })).connected;
+      await expect.poll(connected, PATIENCE).toBe(true);
+      const first = (await speaker(1, address)) ?? expect.fail('nobody speaks');
+      const talking = spawn('ip', ['netns', 'exec', outside.name, '/usr/bin/python3', '-c', talker(address)]);
+      let heard = '';
+      talking.stdout.on('data', (chunk) => {
+        heard += chunk;
+      });
+      const ended = once(talking, 'close');
+      await expect.poll(() => heard, PATIENCE).toBe('connected\n');
+      const file = join(lab.manifests, `${first}.yaml`);
+      const before = readFileSync(file, 'utf8');
+      const { metadata, ...rest } = parse(before);
+      const labels = { ...metadata.labels, 'node.kubernetes.io/exclude-from-external-load-balancers': '' };
+      writeFileSync(file, stringify({ ...rest, metadata: { ...metadata, labels } }));
+      try {
+        await expect.poll(() => speaker(1, address), PATIENCE).not.toBe(first);
+        await ended;
+        expect(heard).toBe('connected\nConnectionResetError\n');
+        await expect.poll(connected, PATIENCE).toBe(true);
+      } finally {
+        writeFileSync(file, before);
+      }
+    },
+    120_000,
+  );
 
   it('another node speaks within seconds when one dies, and after its daemon is back the first again', async () => {
     published();

@@ -1,7 +1,7 @@
 // Which node speaks for a load balancer's address: settled by every node for itself.
 import { describe, expect, it } from 'vitest';
 import { prefix } from '../../src/net/prefix.ts';
-import { speakersOf } from '../../src/service/speakers.ts';
+import { maySpeak, speakersOf } from '../../src/service/speakers.ts';
 import { node } from '../support/cluster.ts';
 import { compilerOf, type EndpointFields, service, slice } from '../support/services.ts';
 
@@ -63,6 +63,12 @@ describe('speakers for addresses', () => {
     expect(names([first])).toEqual(new Set(['node-1']));
     expect(names([{ ...first, ...draining }, second])).toEqual(new Set(['node-2']));
     expect(names([{ ...first, ...draining }])).toEqual(new Set(['node-1']));
+  });
+
+  it('are no nodes with the label that excludes them, whatever its value', () => {
+    expect(maySpeak({ 'kubernetes.io/hostname': 'node-1' })).toBe(true);
+    for (const value of ['', 'true', 'false'])
+      expect(maySpeak({ 'node.kubernetes.io/exclude-from-external-load-balancers': value })).toBe(false);
   });
 
   it('are nobody where no node has an endpoint', () => {

@@ -15,7 +15,7 @@ import { type Address, parseAddress } from '../../net/address.ts';
 import { parseMac } from '../../net/mac.ts';
 import { contains, parsePrefix } from '../../net/prefix.ts';
 import { FrameSender } from '../../phy/capture.ts';
-import { type Speaker, speakersOf } from '../../service/speakers.ts';
+import { maySpeak, type Speaker, speakersOf } from '../../service/speakers.ts';
 import type { Controller } from '../controller.ts';
 import type { Liveness } from '../peers/liveness.ts';
 import { announcements } from './announcement.ts';
@@ -70,8 +70,6 @@ export class Announcer {
   #speakers: readonly Speaker[] = [];
   /** By address text. */
   readonly #spoken = new Map<string, Spoken>();
-  /** By device. */
-  readonly #senders = new Map<string, FrameSender>();
   #fault: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #last: Promise<void> = Promise.resolve();
@@ -113,13 +111,14 @@ export class Announcer {
     const { live } = this.#controller;
     if (!live || this.#timer === undefined) return Promise.resolve();
     const { node, peers, services } = live.desired;
-    const alive = [
-      node.name,
+    const able = [
+      ...(maySpeak(services.node?.labels ?? {}) ? [node.name] : []),
       ...peers
-        .filter(({ isStatic, name }) => !isStatic && this.#liveness.of(name).state !== 'dead')
+        .filter(({ isStatic, labels }) => !isStatic && maySpeak(labels))
+        .filter(({ name }) => this.#liveness.of(name).state !== 'dead')
         .map(({ name }) => name),
     ];
-    this.#speakers = speakersOf(services.services.values(), this.#config.loadBalancer.pools, alive);
+    this.#speakers = speakersOf(services.services.values(), this.#config.loadBalancer.pools, able);
     const own = this.#speakers.filter((speaker) => speaker.node === node.name);
     return this.#inTurn(() => this.#speak(own.map(({ address }) => address)));
   }
@@ -162,15 +161,13 @@ export class Announcer {
   }
 
   #announce(): void {
-    for (const spoken of this.#spoken.values()) {
-      if (spoken.announced >= ANNOUNCEMENTS) continue;
-      spoken.announced++;
-      const mac = parseMac(spoken.device.mac);
+    const due = [...this.#spoken.values()].filter(({ announced }) => announced < ANNOUNCEMENTS);
+    for (const [name, list] of Map.groupBy(due, ({ device }) => device.name)) {
+      for (const spoken of list) spoken.announced++;
+      const mac = parseMac(list[0]?.device.mac ?? '');
       if (!mac) continue;
-      const { name } = spoken.device;
-      const sender = this.#senders.get(name) ?? new FrameSender(name);
-      this.#senders.set(name, sender);
-      for (const frame of announcements(spoken.address, mac)) sender.send(frame);
+      using sender = new FrameSender(name);
+      for (const { address } of list) for (const frame of announcements(address, mac)) sender.send(frame);
     }
   }
 
