@@ -10,6 +10,7 @@ import { dropsOf, type Lab, labUp } from '../support/lab.ts';
 import type { Netns } from '../support/netns.ts';
 import { outsideHost, outsideIps } from '../support/outside.ts';
 import { program } from '../support/overweft-node.ts';
+import { startProber } from '../support/prober.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
 import { must, run } from '../support/run.ts';
 import { service, slice } from '../support/services.ts';
@@ -38,6 +39,30 @@ for attempt in range(5):
   except OSError: pass
 `;
 
+/** A router's word that an answer of the node's to this client was larger than 1300 bytes: RFC 792, RFC 4443 §3.2. */
+const tooBig = (address: string, port: number) => `
+import socket, struct
+isV6 = ':' in '${address}'
+family = socket.AF_INET6 if isV6 else socket.AF_INET
+s = socket.socket(family, socket.SOCK_DGRAM); s.settimeout(2)
+s.connect(('${address}', ${port}))
+s.send(b'hello'); s.recv(64)
+own, sport = s.getsockname()[:2]
+ends = socket.inet_pton(family, '${address}') + socket.inet_pton(family, own)
+udp = struct.pack('!HHHH', ${port}, sport, 1400, 0)
+if isV6:
+  quote = struct.pack('!IHBB', 6 << 28, 1400, 17, 60) + ends + udp
+  error = struct.pack('!BBHI', 2, 0, 0, 1300) + quote
+  raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+else:
+  quote = struct.pack('!BBHHHBBH', 0x45, 0, 1420, 0, 0x4000, 60, 17, 0) + ends + udp
+  words = struct.unpack('!18H', struct.pack('!BBHHH', 3, 4, 0, 0, 1300) + quote)
+  total = sum(words); total = (total & 0xffff) + (total >> 16); total = (total & 0xffff) + (total >> 16)
+  error = struct.pack('!BBHHH', 3, 4, total ^ 0xffff, 0, 1300) + quote
+  raw = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+raw.sendto(error, ('${address}', 0))
+`;
+
 const families = [
   {
     family: 'IPv4',
@@ -51,6 +76,7 @@ const families = [
     external: '203.0.113.20',
     route: '203.0.113.0/24',
     everybody: '0.0.0.0/0',
+    clusterIP: '10.96.0.10',
   },
   {
     family: 'IPv6',
@@ -64,6 +90,7 @@ const families = [
     external: '2001:db8:113::20',
     route: '2001:db8:113::/64',
     everybody: '::/0',
+    clusterIP: 'fd00:96::10',
   },
 ] as const;
 
@@ -193,6 +220,39 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       }
     });
 
+    it('carries SCTP to a cluster IP and a node port, with the CRC of the target port', async () => {
+      const target = TARGET + 2;
+      await using prober = startProber();
+      await prober.serve('ow-pod2', [target]);
+      const clients = ['ow-pod1', 'ow-node1', 'ow-outside'];
+      for (const netns of clients) await prober.serve(netns, []);
+      published({ ports: [{ name: 'http', port: PORT, nodePort: NODE_PORT, protocol: 'SCTP' }] });
+      write(
+        `slice-${facts.type}.json`,
+        slice([{ ip: pods[1], node: 'node-2', pod: 'pod-2' }], {
+          name: `web-${facts.type.toLowerCase()}`,
+          type: facts.type,
+          ports: [{ name: 'http', port: target, protocol: 'SCTP' }],
+        }),
+      );
+      const probes = [
+        ...clients.flatMap((netns) => nodes.map((address) => ({ netns, address, port: NODE_PORT }))),
+        ...clients.slice(0, 2).map((netns) => ({ netns, address: facts.clusterIP, port: PORT })),
+      ].map((one) => ({ ...one, protocol: 'SCTP' as const }));
+      await expect.poll(() => prober.probe(probes), PATIENCE).toEqual(probes.map(() => 'answered'));
+    });
+
+    it('a router outside that cannot carry an answer is heard by the endpoint', async () => {
+      published({ ports: [{ name: 'http', port: PORT, nodePort: NODE_PORT, protocol: 'UDP' }] });
+      endpoints('UDP', 2);
+      await expect
+        .poll(async () => {
+          await run('/usr/bin/python3', ['-c', tooBig(nodes[0], NODE_PORT)], { netns: 'ow-outside' });
+          return await must('ip', ['route', 'get', inPodNetwork[0]], { netns: 'ow-pod2' });
+        }, PATIENCE)
+        .toContain('mtu 1300');
+    });
+
     it('Services 4: pods reach the load balancer of policy Local without an endpoint on their node', async () => {
       published({ externalTrafficPolicy: 'Local' }, balancer);
       endpoints(2);
@@ -215,8 +275,18 @@ describeWith([root, tun, command('nft')], 'Services from outside', () => {
       published({});
       endpoints(2);
       await eventually('ow-node1', nodes[0], NODE_PORT).toBe(nodes[0]);
+      expect(await knock('ow-node1', nodes[1], NODE_PORT)).toBe(nodes[0]);
       endpoints(1);
       await eventually('ow-node1', nodes[0], NODE_PORT).toBe(nodes[0]);
+      await eventually('ow-node1', nodes[1], NODE_PORT).toBe(inPodNetwork[1]);
+    });
+
+    it("Services 9: a pod reaches itself by a node port and a load balancer's address", async () => {
+      published({}, balancer);
+      endpoints(1);
+      await eventually('ow-pod1', nodes[0], NODE_PORT).toBe(inPodNetwork[0]);
+      await eventually('ow-pod1', nodes[1], NODE_PORT).toBe(inPodNetwork[0]);
+      await eventually('ow-pod1', balancer, PORT).toBe(inPodNetwork[0]);
     });
   });
 

@@ -6,7 +6,7 @@ Real sockets in many network namespaces, from one process: a socket stays in the
         tries all at once, and once more what was not answered: one of "answered", "silent" or an error's name for each
 
 TCP and UDP are the kernel's. SCTP is written here, as a kernel may have none: a probe is an INIT, its answer the
-INIT ACK (RFC 9260 §3.3.2, §3.3.3), over raw sockets.
+INIT ACK (RFC 9260 §3.3.2, §3.3.3), over raw sockets; what has a wrong CRC is not there.
 """
 import ctypes
 import errno
@@ -100,7 +100,7 @@ class Sctp:
             return
         if self.family == socket.AF_INET:
             data = data[(data[0] & 15) * 4 :]
-        if len(data) < 32:
+        if len(data) < 32 or data[8:12] != struct.pack("<I", crc32c(data[:8] + bytes(4) + data[12:])):
             return
         source, destination, _, _, kind, _, _, tag = struct.unpack_from("!HHIIBBHI", data)
         if kind == INIT and destination in self.served:

@@ -4,13 +4,19 @@
  *
  *     device of the host ─► ingress hook ─┬─ a Service's address, protocol and port ─► ow-forward ─► data path
  *     lo: own processes                   │                                   own ──► ow-node
+ *                                         ├─ an ICMP error that quotes what came from one ─► the same
  *                                         ├─ an address that is Services' alone ─► dropped
  *                                         └─ anything else ─► the kernel
  *
  * Routing could not do it: addresses of the node are local, and the kernel looks those up before any other rule. The
  * sets hold one element a frontend; no rule is one Service's. Fragments behind the first have no ports: the first leaves
- * its identification for them.
+ * its identification for them. What an ICMP error quotes lies at fixed offsets, unless it has IPv4 options or IPv6 extension
+ * headers; then the kernel gets the error, and drops it.
+ *
+ *     │ ICMP, 8 bytes │ IPv4: … protocol at 9, source at 12 (20 bytes) │ source port …
+ *     │               │ IPv6: … next header at 6, source at 8 (40 bytes) │ source port …
  */
+import { address } from '../../net/address.ts';
 import type { Mac } from '../../net/mac.ts';
 import type { Knocks } from '../../service/outside.ts';
 
@@ -19,6 +25,13 @@ export const DIVERT_TABLE = 'netdev overweft';
 
 const MORE_FRAGMENTS = '0x2000';
 const FRAGMENT_OFFSET = '0x1fff';
+
+/** Of what an ICMP error quotes: source, protocol, source port; in bits behind the outer IP header. */
+const QUOTED4 = '@th,160,32 . @th,136,8 . @th,224,16';
+const QUOTED6 = '@th,128,128 . @th,112,8 . @th,384,16';
+
+/** IANA's numbers. */
+const protocols: Readonly<Record<string, number>> = { tcp: 6, udp: 17, sctp: 132 };
 
 /**
  * The table, whatever was there, with nothing in the sets that say what is diverted.
@@ -38,6 +51,8 @@ delete table ${DIVERT_TABLE}
 table ${DIVERT_TABLE} {
   set frontends4 { type ipv4_addr . inet_proto . inet_service; }
   set frontends6 { type ipv6_addr . inet_proto . inet_service; }
+  set quoted4 { typeof ${QUOTED4}; }
+  set quoted6 { typeof ${QUOTED6}; }
   set addresses4 { type ipv4_addr; }
   set addresses6 { type ipv6_addr; }
   set fragments4 { typeof ip saddr . ip daddr . ip protocol . ip id; size 65535; flags dynamic,timeout; timeout 30s; }
@@ -64,6 +79,8 @@ function from(origin: 'node' | 'outside', tap: string, routerMac: Mac): string {
     frag frag-off != 0 ${datagram6} @fragments6 goto to-${tap}
     frag frag-off != 0 goto other
     ${knocks6} goto knock-${origin}
+    icmp type { destination-unreachable, time-exceeded, parameter-problem } ${QUOTED4} @quoted4 goto to-${tap}
+    icmpv6 type { destination-unreachable, packet-too-big, time-exceeded, parameter-problem } ${QUOTED6} @quoted6 goto to-${tap}
     goto other
   }
   chain knock-${origin} {
@@ -89,12 +106,30 @@ const hex = (mac: Mac): string => Buffer.from(mac).toString('hex');
 export function elementScript(before: Knocks, after: Knocks): string {
   return (['frontends', 'addresses'] as const)
     .flatMap((kind) =>
-      ([4, 6] as const).flatMap((family) => [
-        ...elements('delete', `${kind}${family}`, without(before[kind][family], after[kind][family])),
-        ...elements('add', `${kind}${family}`, without(after[kind][family], before[kind][family])),
-      ]),
+      ([4, 6] as const).flatMap((family) => {
+        const gone = without(before[kind][family], after[kind][family]);
+        const come = without(after[kind][family], before[kind][family]);
+        return [
+          ...elements('delete', `${kind}${family}`, gone),
+          ...elements('add', `${kind}${family}`, come),
+          ...(kind === 'frontends'
+            ? [
+                ...elements('delete', `quoted${family}`, gone.map(quoted)),
+                ...elements('add', `quoted${family}`, come.map(quoted)),
+              ]
+            : []),
+        ];
+      }),
     )
     .join('');
+}
+
+/** `192.0.2.1 . tcp . 30080` in numbers, as nft takes what is compared with raw bytes. */
+function quoted(frontend: string): string {
+  const [host = '', protocol = '', port = ''] = frontend.split(' . ');
+  const { bytes, family } = address(host);
+  const number = Buffer.from(bytes.subarray(family === 4 ? 12 : 0)).toString('hex');
+  return `0x${number} . ${protocols[protocol]} . ${port}`;
 }
 
 const without = (all: ReadonlySet<string>, some: ReadonlySet<string>): string[] =>
