@@ -20,17 +20,21 @@ interface Node {
   readonly overweft: Overweft;
 }
 
-/** All gone at the end of an `await using` block. */
-export interface Cluster extends AsyncDisposable {
-  readonly nodes: readonly [Node, Node];
-  /** Machine of the control plane. */
-  readonly control: Machine;
-  readonly controlPlane: ControlPlane;
-  /** kubectl as the administrator, which must succeed; returns its stdout. */
+/** What whoever may do everything does. */
+export interface Administrator {
+  /** kubectl, which must succeed; returns its stdout. */
   readonly kubectl: (...args: string[]) => Promise<string>;
   readonly apply: (...objects: object[]) => Promise<void>;
   /** What `kubectl get KIND` with further arguments finds. */
   readonly objects: (kind: string, ...more: string[]) => Promise<KubernetesObject[]>;
+}
+
+/** All gone at the end of an `await using` block. */
+export interface Cluster extends Administrator, AsyncDisposable {
+  readonly nodes: readonly [Node, Node];
+  /** Machine of the control plane. */
+  readonly control: Machine;
+  readonly controlPlane: ControlPlane;
   /** The ends of all logs, and what the API server has, for a failure's message. */
   readonly report: () => Promise<string>;
 }
@@ -59,15 +63,7 @@ async function start(all: Awaited<ReturnType<typeof bootMachines>>): Promise<Clu
   if (!one || !two || !control) throw new Error('three machines are not there');
   const controlPlane = await startControlPlane(control, [one, two].map(nodeUser));
 
-  const kubectlWith = async (options: RunOptions, ...args: string[]): Promise<string> => {
-    const { status, stdout, stderr } = await controlPlane.kubectl(args, { timeoutMs: 240_000, ...options });
-    if (status !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}${stdout}`);
-    return stdout;
-  };
-  const kubectl = (...args: string[]) => kubectlWith({}, ...args);
-  const objects = async (kind: string, ...more: string[]) =>
-    JSON.parse(await kubectl('get', kind, '-o', 'json', ...more)).items;
-
+  const { kubectl, apply, objects } = administrator(controlPlane);
   await kubectl('apply', '-f', rbac);
   /** Such as the pod of a DaemonSet has: it says on which node, which is the only one that its owner may write to. */
   const tokenOn = async (node: string): Promise<string> => {
@@ -99,21 +95,37 @@ async function start(all: Awaited<ReturnType<typeof bootMachines>>): Promise<Clu
     control,
     controlPlane,
     kubectl,
-    apply: async (...items) => {
-      const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
-      await kubectlWith({ input: list }, 'apply', '-f', '-');
-    },
+    apply,
     objects,
-    report: async () =>
-      [
-        all.logs(),
-        await kubectl('get', 'nodes,pods,deployments', '--all-namespaces', '-o', 'wide'),
-        await kubectl('get', 'events', '--all-namespaces', '--sort-by=.lastTimestamp'),
-      ].join('\n'),
+    report: async () => [all.logs(), await overview(kubectl)].join('\n'),
     [Symbol.asyncDispose]: () => all[Symbol.asyncDispose](),
   };
 }
 
+export function administrator(controlPlane: ControlPlane): Administrator {
+  const kubectlWith = async (options: RunOptions, ...args: string[]): Promise<string> => {
+    const { status, stdout, stderr } = await controlPlane.kubectl(args, { timeoutMs: 240_000, ...options });
+    if (status !== 0) throw new Error(`kubectl ${args.join(' ')}: ${stderr}${stdout}`);
+    return stdout;
+  };
+  const kubectl = (...args: string[]) => kubectlWith({}, ...args);
+  return {
+    kubectl,
+    apply: async (...items) => {
+      const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+      await kubectlWith({ input: list }, 'apply', '-f', '-');
+    },
+    objects: async (kind, ...more) => JSON.parse(await kubectl('get', kind, '-o', 'json', ...more)).items,
+  };
+}
+
+/** What the API server has, for a failure's message. */
+export const overview = async (kubectl: Administrator['kubectl']): Promise<string> =>
+  [
+    await kubectl('get', 'nodes,pods,deployments', '--all-namespaces', '-o', 'wide'),
+    await kubectl('get', 'events', '--all-namespaces', '--sort-by=.lastTimestamp'),
+  ].join('\n');
+
 /** Whether an object's status has a condition that is true. */
-const condition = (object: KubernetesObject, wanted: string): boolean =>
+export const condition = (object: KubernetesObject, wanted: string): boolean =>
   object.status?.conditions?.find(({ type }: { type: string }) => type === wanted)?.status === 'True';

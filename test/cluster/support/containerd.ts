@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { plugin } from '../../support/cni.ts';
 import { goTools } from '../../support/go-tools.ts';
-import { image, writeImage } from './image.ts';
+import { image, writeToolImage } from './image.ts';
 import type { Machine } from './machine.ts';
 import { until } from './until.ts';
 
@@ -18,16 +18,29 @@ export interface Containerd {
   readonly call: (method: string, request?: object) => Promise<any>;
   /** Runs a command in a container; returns what it prints. */
   readonly exec: (containerId: string, cmd: readonly string[]) => Promise<string>;
+  /** Takes the images of an archive. */
+  readonly load: (archive: string) => Promise<void>;
 }
 
+interface CniFolders {
+  readonly plugins: string;
+  readonly configurations: string;
+}
+
+/** Those of a machine whose daemon is a process of the tests. */
+const ofProcess = (machine: Machine): CniFolders => ({
+  plugins: dirname(plugin),
+  configurations: cniFolder(machine),
+});
+
 /** Starts containerd with the tests' image; returns when it serves. */
-export async function startContainerd(machine: Machine): Promise<Containerd> {
+export async function startContainerd(machine: Machine, cni = ofProcess(machine)): Promise<Containerd> {
   const tools = await goTools('containerd', 'containerd-shim-runc-v2', 'cri', 'ctr', 'runc', 'tool');
   const { folder } = machine;
   const config = `${folder}/containerd.toml`;
-  await machine.must(['mkdir', '-p', cniFolder(machine)]);
-  writeFileSync(config, configuration(machine));
-  await writeImage(tools.tool, `${folder}/image.tar`);
+  await machine.must(['mkdir', '-p', cni.configurations]);
+  writeFileSync(config, configuration(machine, cni));
+  await writeToolImage(tools.tool, `${folder}/image.tar`);
   machine.start('containerd', [tools.containerd, '--config', config], {
     PATH: `${dirname(tools.runc)}:${process.env.PATH}`,
   });
@@ -36,20 +49,16 @@ export async function startContainerd(machine: Machine): Promise<Containerd> {
     `containerd of ${machine.name} serves`,
     async () => (await machine.run([...ctr, 'version'])).status === 0,
   );
-  await machine.must([
-    ...ctr,
-    'images',
-    'import',
-    '--local',
-    '--snapshotter',
-    'native',
-    `${folder}/image.tar`,
-  ]);
+  const load = async (archive: string) => {
+    await machine.must([...ctr, 'images', 'import', '--local', '--snapshotter', 'native', archive]);
+  };
+  await load(`${folder}/image.tar`);
 
   const call = async (method: string, request: object = {}) =>
     JSON.parse(await machine.must([tools.cri, containerdSocket, method], { input: JSON.stringify(request) }));
   return {
     call,
+    load,
     exec: async (containerId, cmd) => {
       const { stdout, stderr, exitCode } = await call('RuntimeService/ExecSync', {
         containerId,
@@ -63,11 +72,15 @@ export async function startContainerd(machine: Machine): Promise<Containerd> {
   };
 }
 
+/** Network namespaces that containerd has made on a machine. */
+export const podNamespaces = async (machine: Machine): Promise<string[]> =>
+  (await machine.must(['ls', '/run/netns'])).split('\n').filter((name) => name !== '');
+
 /**
  * Snapshots are copies, for an image of one small file needs no overlay, which a root directory may not allow. A test
  * that runs without CAP_SYS_RESOURCE cannot make its containers dearer than itself.
  */
-const configuration = (machine: Machine): string => `
+const configuration = (machine: Machine, cni: CniFolders): string => `
 version = 3
 root = "${machine.folder}/containerd"
 state = "/run/containerd"
@@ -86,10 +99,6 @@ restrict_oom_score_adj = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 use_internal_loopback = true
-bin_dirs = ["${dirname(plugin)}"]
-conf_dir = "${cniFolder(machine)}"
+bin_dirs = ["${cni.plugins}"]
+conf_dir = "${cni.configurations}"
 `;
-
-/** Network namespaces that containerd has made on a machine. */
-export const podNamespaces = async (machine: Machine): Promise<string[]> =>
-  (await machine.must(['ls', '/run/netns'])).split('\n').filter((name) => name !== '');

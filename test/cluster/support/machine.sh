@@ -25,13 +25,30 @@ own_group() {
   echo "$groups/${1#name=}${path%/}"
 }
 
+is_version_2() { [ -e $groups/cgroup.controllers ]; }
+
+# Version 2: hands all controllers down to groups below the root. One that is not the host's own must have no process
+# itself then (cgroups(7), "no internal processes"): all go into a group beside the machines'.
+delegate() {
+  local pid tries callers=$groups/overweft-test-callers
+  for tries in 1 2 3 4 5; do
+    sed 's/\w\+/+&/g' $groups/cgroup.controllers 2>/dev/null >$groups/cgroup.subtree_control && return
+    mkdir -p $callers
+    while read -r pid; do
+      # It may have ended, or be the kernel's.
+      echo "$pid" 2>/dev/null >$callers/cgroup.procs || true
+    done <$groups/cgroup.procs
+  done
+  echo "$groups/cgroup.subtree_control: controllers cannot be handed down" >&2
+  return 1
+}
+
 enter_group() {
   local name folder
-  if [ -e $groups/cgroup.controllers ]; then
-    sed 's/\w\+/+&/g' $groups/cgroup.controllers >$groups/cgroup.subtree_control
-    # Processes sit in leaves only: the machine's own ones in this, containers beside it.
-    mkdir -p "$groups/$1/machine"
-    echo 0 >"$groups/$1/machine/cgroup.procs"
+  if is_version_2; then
+    delegate
+    mkdir -p "$groups/$1"
+    echo 0 >"$groups/$1/cgroup.procs"
     return
   fi
   for name in $(hierarchies); do
@@ -45,7 +62,9 @@ enter_group() {
 # The machine's control groups from its own point of view: its group is the root.
 mount_groups() {
   local name
-  if [ -e $groups/cgroup.controllers ]; then
+  if is_version_2; then
+    # The kernel refuses a file system over itself.
+    mount -t tmpfs tmpfs $groups
     mount -t cgroup2 cgroup2 $groups
     return
   fi
@@ -59,10 +78,14 @@ mount_groups() {
 boot() {
   local folder=$1 flag value
   mount_groups
+  # Mounts of `ip netns` would be hidden below, and containerd take one for what is to be seen.
+  while umount --lazy /run/netns 2>/dev/null || umount --lazy /run 2>/dev/null; do :; done
   mount -t tmpfs tmpfs /run
+  # Containers to which it is propagated see what is mounted there later.
+  mount --make-shared /run
   mkdir -p /run/netns /run/lock
-  # These places have no option: libcni's results and the kubelet's links to logs.
-  for place in /var/lib/cni /var/log/containers; do
+  # These places have no option: libcni's results, the kubelet's links to logs, and what deploy/ installs.
+  for place in /var/lib/cni /var/log/containers /opt/cni/bin /etc/cni/net.d; do
     mkdir -p $place
     mount -t tmpfs tmpfs $place
   done
@@ -90,23 +113,31 @@ verb=$1
 shift
 case $verb in
 start)
-  netns=$1 folder=$2
   # The group is left as a first step, so that nothing of the machine is ever outside.
   enter_group "$3"
-  exec nsenter --net="/run/netns/$netns" unshare --cgroup --mount --propagation private --pid --fork --kill-child --mount-proc \
+  # The group of whoever makes a namespace of groups is its root.
+  exec unshare --cgroup "$0" settle "$@"
+  ;;
+settle)
+  netns=$1 folder=$2
+  if is_version_2; then
+    # Processes sit in leaves only: the machine's own ones in this, containers beside it.
+    mkdir -p "$groups/$3/machine"
+    echo 0 >"$groups/$3/machine/cgroup.procs"
+  fi
+  exec nsenter --net="/run/netns/$netns" unshare --mount --propagation private --pid --fork --kill-child --mount-proc \
     "$0" boot "$folder"
   ;;
 boot) boot "$1" ;;
 run)
   pid=$1
   shift
+  # From outside: where namespaces delimit delegation nobody enters a group from beyond his own root.
+  if is_version_2; then echo 0 >"$groups$(sed -n 's/^0:://p' "/proc/$pid/cgroup")/cgroup.procs"; fi
   exec nsenter --target "$pid" --net --mount --pid --cgroup --wd=/ "$0" inside "$@"
   ;;
 inside)
-  for procs in "$groups"/cgroup.procs "$groups"/machine/cgroup.procs "$groups"/*/cgroup.procs; do
-    [ -e $groups/cgroup.controllers ] && [ "$procs" != $groups/machine/cgroup.procs ] && continue
-    [ -e "$procs" ] && echo 0 >"$procs"
-  done
+  is_version_2 || for procs in "$groups"/*/cgroup.procs; do echo 0 >"$procs"; done
   exec "$@"
   ;;
 esac

@@ -2,10 +2,14 @@
 // whom it sees, and a client that tells whom it was.
 //
 //	tool pause            waits for its end, reaping children that a shared process namespace leaves to it
-//	tool serve PORT       answers TCP connections and UDP datagrams with the address that they come from, and a newline
+//	tool serve PORT       answers TCP connections and UDP datagrams with the address that they come from, and a newline;
+//	                      connections get back what else they send
 //	tool ask PORT ADDRESS...
 //	                      asks servers, over TCP and UDP: a line each with protocol, server, its own address and
 //	                      port, and those that the server saw, or with the error in place of both
+//	tool talk PORT ADDRESS...
+//	                      keeps a TCP connection to each server, and prints how many times each has answered by now,
+//	                      the least of them, once a second; ends when a connection does
 //	tool addresses        prints the addresses of eth0, one a line, those of its link left out
 package main
 
@@ -13,12 +17,14 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"os"
 	"os/signal"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -39,10 +45,12 @@ func run(args []string) error {
 	case len(args) >= 3 && args[0] == "ask":
 		askAll(args[1], args[2:])
 		return nil
+	case len(args) >= 3 && args[0] == "talk":
+		return talk(args[1], args[2:])
 	case len(args) == 1 && args[0] == "addresses":
 		return addresses()
 	}
-	return errors.New("usage: tool pause | serve PORT | ask PORT ADDRESS... | addresses")
+	return errors.New("usage: tool pause | serve PORT | ask PORT ADDRESS... | talk PORT ADDRESS... | addresses")
 }
 
 func pause() error {
@@ -88,6 +96,7 @@ func answerConnections(listener net.Listener) {
 		go func() {
 			defer connection.Close()
 			fmt.Fprintln(connection, connection.RemoteAddr())
+			io.Copy(connection, connection)
 		}()
 	}
 }
@@ -146,6 +155,56 @@ func ask(protocol, server string) (string, error) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) || time.Now().After(end) {
 			return "", err
 		}
+	}
+}
+
+func talk(port string, servers []string) error {
+	ended := make(chan error)
+	answers := make([]atomic.Int64, len(servers))
+	for i, server := range servers {
+		go func() { ended <- converse(net.JoinHostPort(server, port), &answers[i]) }()
+	}
+	for {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(time.Second):
+			least := answers[0].Load()
+			for i := range answers {
+				least = min(least, answers[i].Load())
+			}
+			fmt.Println(least)
+		}
+	}
+}
+
+// Ten times a second, for as long as the connection bears it.
+func converse(server string, answers *atomic.Int64) error {
+	connection, err := net.DialTimeout("tcp", server, 30*time.Second)
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	lines := bufio.NewReader(connection)
+	if _, err := lines.ReadString('\n'); err != nil {
+		return err
+	}
+	for {
+		// After an outage TCP tries again at times that double: the next may be as far away as all before.
+		connection.SetDeadline(time.Now().Add(10 * time.Minute))
+		sent := fmt.Sprintln(answers.Load())
+		if _, err := io.WriteString(connection, sent); err != nil {
+			return err
+		}
+		got, err := lines.ReadString('\n')
+		if err != nil {
+			return fmt.Errorf("%s: %w", server, err)
+		}
+		if got != sent {
+			return fmt.Errorf("%s: answers %q to %q", server, got, sent)
+		}
+		answers.Add(1)
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
