@@ -24,6 +24,7 @@ import {
   PACKET_OUTER_TOS,
   PACKET_PAYLOAD,
   PACKET_PROTOCOL,
+  PACKET_QUEUE,
   PACKET_ROUTE,
   PACKET_SLOT,
   PACKET_SOURCE,
@@ -199,6 +200,12 @@ export class Packet {
   }
   @inline setDirection(direction: u32): void {
     store<u8>(changetype<usize>(this), <u8>direction, PACKET_DIRECTION);
+  }
+  @inline queue(): u32 {
+    return <u32>load<u8>(changetype<usize>(this), PACKET_QUEUE);
+  }
+  @inline setQueue(queue: u32): void {
+    store<u8>(changetype<usize>(this), <u8>queue, PACKET_QUEUE);
   }
   @inline tunnel(): u32 {
     return load<u32>(changetype<usize>(this), PACKET_TUNNEL);

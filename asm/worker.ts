@@ -14,6 +14,7 @@ import {
   CONTROL_FLOWS,
   CONTROL_MAX_BATCH,
   CONTROL_OFFLOADS,
+  CONTROL_QUEUES,
   CONTROL_SEED,
   DEFAULT_BATCH,
   WORKER_EPOCH,
@@ -38,6 +39,8 @@ export let flows: usize = 0;
 export let offloads: u32 = 0;
 /** Most datagrams in one message. */
 export let maxBatch: u32 = 0;
+/** Queues of each TAP, a power of two; 0 stands for 1. */
+export let queues: u32 = 0;
 /** Whether events of connections are wanted. */
 export let isLogging: bool = false;
 /** Seed of flow hashes. */
@@ -67,6 +70,7 @@ export function burstBegin(): bool {
   offloads = load<u32>(CONTROL_OFFLOADS);
   seed = load<u32>(CONTROL_SEED);
   isLogging = load<u32>(CONTROL_EVENTS) !== 0;
+  queues = load<u32>(CONTROL_QUEUES);
   const batch = load<u32>(CONTROL_MAX_BATCH);
   maxBatch = batch === 0 ? DEFAULT_BATCH : batch;
   headers = base + WORKER_HEADERS;

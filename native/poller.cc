@@ -110,12 +110,14 @@ napi_value switchTaps(napi_env env, napi_callback_info info) noexcept {
   for (uint32_t i = 0; i < count; i++) {
     uint32_t entry = load<uint32_t>(rows, i * sizeof(uint32_t));
     uint32_t number = entry & ~abi::TAP_PAUSED;
-    if (!isTap(number)) return outOfRange(env, "switchTaps: a slot is no TAP's");
-    Slot& slot = environment.slots[number];
-    // The TAP of a pod that is gone, or has just come.
-    if (slot.kind != SlotKind::Tap || !slot.polled) continue;
-    slot.paced = true;
-    environment.poller.pause(slot.fd.get(), number, (entry & abi::TAP_PAUSED) != 0);
+    if (number >= abi::MAX_PORTS) return outOfRange(env, "switchTaps: there is no such port");
+    for (uint32_t queue = 0; queue < abi::MAX_QUEUES; queue++) {
+      Slot& slot = environment.slots[tapSlot(number, queue)];
+      // The TAP of a pod that is gone, or has just come; or it has fewer queues.
+      if (slot.kind != SlotKind::Tap || !slot.polled) continue;
+      slot.paced = true;
+      environment.poller.pause(slot.fd.get(), tapSlot(number, queue), (entry & abi::TAP_PAUSED) != 0);
+    }
   }
   return hotResult(env, count);
 }

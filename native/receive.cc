@@ -65,7 +65,7 @@ ReadResult readFrame(int fd, uint8_t* frame, uint32_t room, uint32_t* length, in
   }
 }
 
-/// Reads up to a quantum from one ready TAP; takes it off the ready set once it is drained.
+/// Reads up to a quantum from one ready queue of a TAP; takes it off the ready set once it is drained.
 uint32_t readTap(Environment& environment, uint32_t slot, uint8_t* rows, uint32_t room, FrameArena& arena) {
   int fd = environment.slots[slot].fd.get();
   bool paced = environment.slots[slot].paced;
@@ -82,7 +82,8 @@ uint32_t readTap(Environment& environment, uint32_t slot, uint8_t* rows, uint32_
         std::memset(row, 0, abi::RX_FRAME_SIZE);
         store<uint32_t>(row, abi::RX_FRAME_OFFSET, arena.frame());
         store<uint32_t>(row, abi::RX_FRAME_LENGTH, length);
-        store<uint16_t>(row, abi::RX_FRAME_PORT, static_cast<uint16_t>(slot));
+        store<uint16_t>(row, abi::RX_FRAME_PORT, static_cast<uint16_t>(portOf(slot)));
+        store<uint8_t>(row, abi::RX_FRAME_QUEUE, static_cast<uint8_t>(queueOf(slot)));
         arena.take(length);
         frames++;
         break;
@@ -105,9 +106,8 @@ uint32_t readTap(Environment& environment, uint32_t slot, uint8_t* rows, uint32_
   return frames;
 }
 
-void prepare(ReceiveBatch& batch, uint32_t first, uint32_t count, uint8_t* buffer, uint32_t stride,
-             uint32_t length) {
-  for (uint32_t i = first; i < first + count; i++) {
+void prepare(ReceiveBatch& batch, uint32_t count, uint8_t* buffer, uint32_t stride, uint32_t length) {
+  for (uint32_t i = 0; i < count; i++) {
     batch.buffers[i] = {buffer + uint64_t{i} * stride, length};
     msghdr& header = batch.messages[i].msg_hdr;
     header = {};
@@ -224,6 +224,8 @@ napi_value receiveDatagrams(napi_env env, napi_callback_info info) noexcept {
   Poller& poller = environment.poller;
   ReceiveBatch& batch = environment.receive;
   max = std::min(max, batch.room);
+  // What one socket leaves of the batch the next one fills.
+  prepare(batch, max, arena + headroom, stride, bufferLength);
   uint32_t datagrams = 0;
   uint64_t bytes = 0;
   while (datagrams < max) {
@@ -231,7 +233,6 @@ napi_value receiveDatagrams(napi_env env, napi_callback_info info) noexcept {
     if (index == abi::MAX_SOCKETS) break;
     uint32_t slot = index + abi::FIRST_SOCKET_SLOT;
     uint32_t room = max - datagrams;
-    prepare(batch, datagrams, room, arena + headroom, stride, bufferLength);
     uint32_t count = receiveFromSocket(environment, slot, datagrams, room);
     for (uint32_t i = datagrams; i < datagrams + count; i++) {
       storeDatagram(rows + uint64_t{i} * abi::RX_DATAGRAM_SIZE, batch.messages[i], batch.sources[i], slot,
@@ -243,7 +244,7 @@ napi_value receiveDatagrams(napi_env env, napi_callback_info info) noexcept {
     poller.socketCursor = index + 1;
   }
   if (bytes > 0) {
-    uint64_t room = kBurstBytes * datagrams / bytes;
+    uint64_t room = uint64_t{abi::BURST_BYTES} * datagrams / bytes;
     batch.room = static_cast<uint32_t>(std::clamp<uint64_t>(room, kReceiveLeast, kReceiveBatch));
   }
   return hotResult(env, datagrams);

@@ -13,11 +13,8 @@ namespace overweft {
 /// Most messages in one recvmmsg.
 constexpr uint32_t kReceiveBatch = 128;
 
-/// Bytes of a burst from sockets, as long as messages stay as long as they were: more would not stay in a
-/// core's cache.
-constexpr uint64_t kBurstBytes = 1 << 20;
 /// Fewest messages that a burst makes room for, however long they are.
-constexpr uint32_t kReceiveLeast = 16;
+constexpr uint32_t kReceiveLeast = 4;
 
 /// Room for an int each of UDP_GRO and IP_TOS or IPV6_TCLASS.
 constexpr size_t kReceiveControl = 2 * CMSG_SPACE(sizeof(int));

@@ -87,7 +87,7 @@ uint32_t slotArgument(const Arguments& arguments, uint32_t first, uint32_t end) 
 }  // namespace
 
 napi_value adoptTap(Environment& environment, const Arguments& arguments) {
-  uint32_t slot = slotArgument(arguments, 0, abi::MAX_PORTS);
+  uint32_t slot = slotArgument(arguments, 0, abi::FIRST_SOCKET_SLOT);
   int fd = arguments.descriptor(1);
   ifreq request{};
   if (ioctl(fd, TUNGETIFF, &request) != 0 && !isPacketSocket(fd)) {

@@ -1,4 +1,8 @@
 // The registry: slot → descriptor and what it is.
+//
+//     0 … MAX_PORTS - 1                    first queue of each port's TAP
+//     MAX_PORTS … 2 × MAX_PORTS - 1        second one, and so on: MAX_QUEUES in all
+//     FIRST_SOCKET_SLOT …                  sockets
 #pragma once
 
 #include <abi.h>
@@ -13,13 +17,16 @@
 namespace overweft {
 
 constexpr uint32_t kSlots = abi::FIRST_SOCKET_SLOT + abi::MAX_SOCKETS;
-static_assert(abi::MAX_PORTS <= abi::FIRST_SOCKET_SLOT);
+static_assert(abi::MAX_PORTS * abi::MAX_QUEUES == abi::FIRST_SOCKET_SLOT);
 static_assert(kSlots <= 0x10000, "descriptors hold a slot in 16 bits");
 
 /// Tap: a TAP, or a packet socket that is read and written like one.
 enum class SlotKind : uint8_t { Empty, Tap, Udp4, Udp6, Raw4, Raw6 };
 
 inline bool isTap(uint32_t slot) { return slot < abi::FIRST_SOCKET_SLOT; }
+inline uint32_t tapSlot(uint32_t port, uint32_t queue) { return queue * abi::MAX_PORTS + port; }
+inline uint32_t portOf(uint32_t slot) { return slot % abi::MAX_PORTS; }
+inline uint32_t queueOf(uint32_t slot) { return slot / abi::MAX_PORTS; }
 
 struct Slot {
   UniqueFd fd;

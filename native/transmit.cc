@@ -26,7 +26,7 @@ class Transmission {
   }
 
   void take(uint8_t* row) {
-    uint32_t slot = load<uint16_t>(row, abi::TX_SLOT);
+    uint32_t slot = load<uint16_t>(row, abi::TX_SLOT) + load<uint8_t>(row, abi::TX_QUEUE) * abi::MAX_PORTS;
     SlotKind kind = slot < kSlots ? environment_.slots[slot].kind : SlotKind::Empty;
     if (batch_.count != 0 && slot != batch_.slot) flush();
     switch (kind) {

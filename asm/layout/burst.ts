@@ -7,14 +7,16 @@
 
 // ---- RxFrame: one read from a TAP; written by the addon ----------------------------
 //
-//      0         4         8    10         16
-//      ├ offset ─┼ length ─┼port┼ (unused) ┤      offset points at the vnet header
+//      0         4         8    10    11         16
+//      ├ offset ─┼ length ─┼port┼queue┼ (unused) ┤      offset points at the vnet header
 //
 export const RX_FRAME_SIZE: u32 = 16;
 export const RX_FRAME_OFFSET: u32 = 0;
 export const RX_FRAME_LENGTH: u32 = 4;
-/** u16: slot of the TAP. */
+/** u16: port of the TAP. */
 export const RX_FRAME_PORT: u32 = 8;
+/** u8: its queue. */
+export const RX_FRAME_QUEUE: u32 = 10;
 
 // ---- RxDatagram: one message from a socket, GRO-merged or not; written by the addon --
 //
@@ -44,14 +46,15 @@ export const RX_FLAG_TRUNCATED: u32 = 1;
 // ---- TxMessage: one writev to a TAP or one message of a sendmmsg -----------------------
 //
 //      0      2   3       4         8         12       14       16        20       24
-//      ├ slot ┼tos┼ flags ┼ iov ────┼ iovs ───┼segment ┼ frames ┼ address ┼ status ┼ tunnel … 32
+//      ├ slot ┼tos┼ queue ┼ iov ────┼ iovs ───┼segment ┼ frames ┼ address ┼ status ┼ tunnel … 32
 //
 export const TX_MESSAGE_SIZE: u32 = 32;
-/** u16: slot of the TAP or socket. */
+/** u16: port of the TAP, or slot of the socket. */
 export const TX_SLOT: u32 = 0;
 /** u8: outer TOS or traffic class, sockets only. */
 export const TX_TOS: u32 = 2;
-export const TX_FLAGS: u32 = 3;
+/** u8: queue of the TAP; 0 for sockets. */
+export const TX_QUEUE: u32 = 3;
 /** u32: index of the first gather entry. */
 export const TX_IOV: u32 = 4;
 /** u32: number of gather entries, at most 1024. */
@@ -72,7 +75,7 @@ export const TX_BYTES: u32 = 28;
 /** TX_TUNNEL of messages to a TAP. */
 export const NO_TUNNEL: u32 = 0xffffffff;
 
-// ---- switch of a TAP: u32, its slot and perhaps this bit -----------------------------------------
+// ---- switch of a TAP: u32, its port and perhaps this bit -----------------------------------------
 /** Its frames are not to be read; without it, they are again. */
 export const TAP_PAUSED: u32 = 0x80000000;
 

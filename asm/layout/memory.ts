@@ -58,6 +58,9 @@ export const DEFAULT_BATCH: u32 = 64;
 /** u32: not 0: workers write events of connections (asm/layout/events.ts). */
 export const CONTROL_EVENTS: u32 = 0x102c;
 
+/** u32: queues of each TAP that a worker reads, a power of two up to MAX_QUEUES; 0: one. */
+export const CONTROL_QUEUES: u32 = 0x1030;
+
 /** Rows of BUCKET_ROW_SIZE, indexed by port: how much of its rates it has used. */
 export const CONTROL_BUCKETS: u32 = 0x4000;
 
@@ -138,6 +141,10 @@ export const WORKER_HEADERS_END: u32 = 0x3f0000;
 /** Frames read from TAPs, one after another, each behind FRAME_HEADROOM bytes. */
 export const WORKER_FRAME_ARENA: u32 = 0x400000;
 export const WORKER_FRAME_ARENA_END: u32 = 0x4c0000;
+/** u8 a flow: queue of a TAP that it came by (asm/table/queue.ts), */
+export const WORKER_QUEUES: u32 = 0x4c0000;
+/** and how many there are, less one. */
+export const WORKER_QUEUES_MASK: u32 = 0xffff;
 /** Events of connections: EVENT_SIZE each. */
 export const WORKER_EVENTS: u32 = 0x500000;
 /** Flows whose packets were denied: DENIAL_SIZE each. */
@@ -151,6 +158,11 @@ export const WORKER_DATAGRAM_ARENA_END: u32 = 0x1220000;
 /** What holds ports to their rates (asm/layout/shaper.ts), up to the region's end. */
 export const WORKER_SHAPER: u32 = 0x1400000;
 
+/**
+ * Bytes after which a burst reads no more: a port or peer that always has some waits no longer than this takes for all
+ * others, and as much stays in a core's cache.
+ */
+export const BURST_BYTES: u32 = 0x20000;
 /** Most frames in a burst from TAPs. */
 export const MAX_RX_FRAMES: u32 = 128;
 /** Most messages in a burst from sockets; each can hold many datagrams. */
@@ -175,14 +187,16 @@ export const DATAGRAM_HEADROOM: u32 = 256;
 
 // ---- limits of the tables ----------------------------------------------------------
 
-/** Local ports (pods and node TAPs); a port's number is its slot in the addon. */
+/** Local ports (pods and node TAPs). Queue q of port p is slot q × MAX_PORTS + p in the addon. */
 export const MAX_PORTS: u32 = 1024;
+/** Queues of one TAP that one worker reads. */
+export const MAX_QUEUES: u32 = 8;
 /** Slot of the TAP through which superframes are injected into the node's kernel; no pod's. */
 export const INJECTION_SLOT: u32 = 1023;
 /** Slot of the packet socket by which peers of the same subnet are reached without a tunnel; no pod's. */
 export const DIRECT_SLOT: u32 = 1022;
-/** Slots from here on are sockets. */
-export const FIRST_SOCKET_SLOT: u32 = 1024;
+/** Slots from here on are sockets: MAX_PORTS × MAX_QUEUES. */
+export const FIRST_SOCKET_SLOT: u32 = 8192;
 /** Tunnels: one a peer, encapsulation and underlay family. */
 export const MAX_TUNNELS: u32 = 16384;
 /** Policy decisions that are counted one by one. */

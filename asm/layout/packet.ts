@@ -79,6 +79,8 @@ export const PACKET_TCP_FLAGS: u32 = 112;
 export const PACKET_GSO_TYPE: u32 = 113;
 /** u8: DIRECTION_* of the packet in its flow. */
 export const PACKET_DIRECTION: u32 = 114;
+/** u8: queue of the TAP it came from. */
+export const PACKET_QUEUE: u32 = 115;
 /** u16: offset of the next-header byte that names PROTOCOL, relative to DATA. */
 export const PACKET_NEXT_HEADER: u32 = 116;
 /** u32: of PACKET_IS_FOR_SERVICE: offset of the front's entry, 0: there is none yet. */

@@ -57,7 +57,7 @@ export const QUEUE_IS_PAUSED: u32 = 12;
 // ---- block ------------------------------------------------------------------------------------
 //
 //      0      4            8        12       16         2048
-//      ├ next ┼ next frame ┼ length ┼ (zero) ┼ bytes … ─┤
+//      ├ next ┼ next frame ┼ length ┼ queue ─┼ bytes … ─┤
 //
 export const SHAPER_BLOCK_SIZE: u32 = 2048;
 /** u32: next block of the frame, or next free one, absolute; 0: the last. */
@@ -66,6 +66,8 @@ export const BLOCK_NEXT: u32 = 0;
 export const BLOCK_NEXT_FRAME: u32 = 4;
 /** u32: bytes of the frame with its vnet header; in its first block. */
 export const BLOCK_LENGTH: u32 = 8;
+/** u32: queue of the port that it goes to; in its first block. */
+export const BLOCK_QUEUE: u32 = 12;
 export const BLOCK_BYTES: u32 = 16;
 
 /** Most entries of SHAPER_SWITCHES: every port once or twice. */

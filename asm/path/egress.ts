@@ -6,7 +6,7 @@
  * Stages run over the whole vector in turn, so that the look-ups of many packets overlap.
  */
 
-import { NO_TUNNEL, RX_FRAME_LENGTH, RX_FRAME_PORT, RX_FRAME_SIZE } from '../layout/burst';
+import { NO_TUNNEL, RX_FRAME_LENGTH, RX_FRAME_PORT, RX_FRAME_QUEUE, RX_FRAME_SIZE } from '../layout/burst';
 import { MAX_RX_FRAMES, VNET_HEADER, WORKER_PACKETS, WORKER_RX_FRAMES } from '../layout/memory';
 import { PACKET_IS_ETHERNET, PACKET_IS_PARTIAL, PACKET_SIZE } from '../layout/packet';
 import { PORT_RX_PACKETS, ROUTE_NONE, STAT_RECEIVED, STAT_SUPERFRAMES } from '../layout/tables';
@@ -23,6 +23,7 @@ import { shapeFromPorts, shapeToPorts } from '../stage/shape';
 import { sourceFromPort } from '../stage/source';
 import { track, trackSeen } from '../stage/track';
 import { countPort, countStat } from '../table/counters';
+import { queueSeen } from '../table/queue';
 import { messagesEnd, messagesReset } from '../transmit/message';
 import { pendingFlush, pendingReset } from '../transmit/pending';
 import { Verdict } from '../verdict';
@@ -84,7 +85,10 @@ function stages(first: usize, end: usize): void {
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
-    if (packet.isInProgress()) track(packet);
+    if (packet.isInProgress()) {
+      track(packet);
+      queueSeen(packet);
+    }
   }
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
@@ -105,6 +109,7 @@ function admit(packet: Packet, descriptor: usize, isReady: bool): void {
   const length = load<u32>(descriptor, RX_FRAME_LENGTH);
   packet.setVerdict(isReady ? Verdict.InProgress : Verdict.PolicyPending);
   packet.setSlot(<u32>load<u16>(descriptor, RX_FRAME_PORT));
+  packet.setQueue(<u32>load<u8>(descriptor, RX_FRAME_QUEUE));
   packet.setTunnel(NO_TUNNEL);
   packet.setFlags(PACKET_IS_ETHERNET);
   packet.setGso(VNET_GSO_NONE, 0);

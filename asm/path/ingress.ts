@@ -18,6 +18,7 @@ import {
   CONTROL_SOCKET_KINDS,
   FIRST_SOCKET_SLOT,
   MAX_RX_DATAGRAMS,
+  MAX_SOCKETS,
   MAX_VECTOR,
   WORKER_PACKETS,
   WORKER_RX_DATAGRAMS,
@@ -26,6 +27,7 @@ import { PACKET_SIZE } from '../layout/packet';
 import {
   NO_ENDPOINT_TUNNEL,
   ROUTE_NONE,
+  SOCKET_NONE,
   STAT_RECEIVED,
   TUNNEL_LAST_SEEN,
   TUNNEL_RX_PACKETS,
@@ -67,9 +69,7 @@ export function ingress(datagrams: u32): u32 {
   let descriptor = base + WORKER_RX_DATAGRAMS;
   const n = min(datagrams, MAX_RX_DATAGRAMS);
   for (let i: u32 = 0; i < n; i++) {
-    const kind = <u32>(
-      load<u8>(CONTROL_SOCKET_KINDS + <u32>load<u16>(descriptor, RX_DATAGRAM_SLOT) - FIRST_SOCKET_SLOT)
-    );
+    const kind = socketKind(<u32>load<u16>(descriptor, RX_DATAGRAM_SLOT));
     const data = <usize>load<u32>(descriptor);
     const length = load<u32>(descriptor, RX_DATAGRAM_LENGTH);
     const merged = load<u32>(descriptor, RX_DATAGRAM_SEGMENT);
@@ -110,6 +110,12 @@ export function ingress(datagrams: u32): u32 {
   pendingFlush();
   if (isReady) shapeToPorts();
   return messagesEnd();
+}
+
+/** SOCKET_* kind of what arrives in a slot. */
+function socketKind(slot: u32): u32 {
+  const socket = slot - FIRST_SOCKET_SLOT;
+  return socket < MAX_SOCKETS ? <u32>load<u8>(CONTROL_SOCKET_KINDS + socket) : SOCKET_NONE;
 }
 
 /** Fills the row from the descriptor. */

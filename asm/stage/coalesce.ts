@@ -167,7 +167,7 @@ function open(packet: Packet, target: u32): bool {
   Vnet.at(vnet).clear();
   etherWrite(vnet + VNET_HEADER, packet.version(), target);
   copyShort(vnet + VNET_HEADER + ETHERNET_LEN, packet.ip(), headerBytes);
-  message = messageToPort(target, 1);
+  message = messageToPort(target, 1, packet.hash());
   messageNumber = messages;
   if (isPacked) {
     copyShort(vnet + room, packet.data() + packet.payload(), bytes);

@@ -160,7 +160,7 @@ function toPortWhole(packet: Packet, port: u32): bool {
   const frame = packet.data();
   etherAddress(frame, port);
   coalesceClose();
-  messagePush(messageToPort(port, 1), frame - VNET_HEADER, VNET_HEADER + packet.length());
+  messagePush(messageToPort(port, 1, packet.hash()), frame - VNET_HEADER, VNET_HEADER + packet.length());
   countPort(port, PORT_TX_PACKETS, packet.length());
   return true;
 }
@@ -245,7 +245,7 @@ function toPortAlone(packet: Packet, port: u32): bool {
   etherWrite(arena + VNET_HEADER, packet.version(), port);
   copyShort(arena + VNET_HEADER + ETHERNET_LEN, packet.ip(), bytes);
   coalesceClose();
-  messagePush(messageToPort(port, 1), arena, VNET_HEADER + ETHERNET_LEN + bytes);
+  messagePush(messageToPort(port, 1, packet.hash()), arena, VNET_HEADER + ETHERNET_LEN + bytes);
   return true;
 }
 
@@ -262,7 +262,7 @@ function toPortGathered(packet: Packet, port: u32, flags: u32, gsoType: u32, siz
   }
   etherWrite(arena + VNET_HEADER, packet.version(), port);
   coalesceClose();
-  const message = messageToPort(port, 1);
+  const message = messageToPort(port, 1, packet.hash());
   messagePush(message, arena, VNET_HEADER + ETHERNET_LEN);
   messagePush(message, packet.ip(), packet.ipLength());
   return true;

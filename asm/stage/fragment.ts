@@ -50,7 +50,7 @@ export function fragment(packet: Packet, tunnel: usize, index: u32, mtu: u32): b
     Ipv4.at(ip).setFragment(((packet.fragmentOffset() + done) >> 3) | (isLast ? 0 : MORE_FRAGMENTS));
     Ipv4.at(ip).completeChecksum();
     const frames: u32 = i === 0 ? 1 : 0;
-    if (tunnel === 0) toPort(index, ip, header, from + done, bytes, frames);
+    if (tunnel === 0) toPort(packet, index, ip, header, from + done, bytes, frames);
     else toTunnel(packet, tunnel, index, ip, header, from + done, bytes, frames);
     done += bytes;
   }
@@ -77,11 +77,19 @@ function toTunnel(
   pendingDatagram(row);
 }
 
-function toPort(port: u32, ip: usize, header: u32, payload: usize, bytes: u32, frames: u32): void {
+function toPort(
+  packet: Packet,
+  port: u32,
+  ip: usize,
+  header: u32,
+  payload: usize,
+  bytes: u32,
+  frames: u32,
+): void {
   const frame = ip - ETHERNET_LEN;
   Vnet.at(frame - VNET_HEADER).clear();
   etherWrite(frame, 4, port);
-  const message = messageToPort(port, frames);
+  const message = messageToPort(port, frames, packet.hash());
   messagePush(message, frame - VNET_HEADER, VNET_HEADER + ETHERNET_LEN + header);
   messagePush(message, payload, bytes);
   countPort(port, PORT_TX_PACKETS, ETHERNET_LEN + header + bytes);

@@ -164,7 +164,7 @@ function build(packet: Packet, from: usize, type: u32, code: u32, rest: u32): bo
   Vnet.at(frame - VNET_HEADER).clear();
   coalesceClose();
   messagePush(
-    messageToPort(packet.slot(), 0),
+    messageToPort(packet.slot(), 0, packet.hash()),
     frame - VNET_HEADER,
     VNET_HEADER + ETHERNET_LEN + header + body,
   );

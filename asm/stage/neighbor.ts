@@ -231,7 +231,7 @@ function replySend(packet: Packet, frame: usize, bytes: u32): Verdict {
   if (packet.tunnel() === NO_TUNNEL) {
     Vnet.at(frame - VNET_HEADER).clear();
     coalesceClose();
-    messagePush(messageToPort(packet.slot(), 0), frame - VNET_HEADER, VNET_HEADER + bytes);
+    messagePush(messageToPort(packet.slot(), 0, packet.hash()), frame - VNET_HEADER, VNET_HEADER + bytes);
   } else {
     const tunnel = tunnelRow(area, packet.tunnel());
     if (!isEthernetTunnel(tunnel)) return Verdict.ArpIgnored;

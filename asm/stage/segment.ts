@@ -147,7 +147,7 @@ export function segment(
       store<u16>(t, <u16>(value === 0 ? 0xffff : value), UDP_CHECKSUM);
     }
     if (tunnel === 0) {
-      const message = messageToPort(index, i === 0 ? frames : 0);
+      const message = messageToPort(index, i === 0 ? frames : 0, packet.hash());
       messagePush(message, at, head);
       if (bytes !== 0) messagePush(message, from, bytes);
     } else {

@@ -64,10 +64,18 @@ import {
   heldFirst,
   heldLength,
   heldPush,
+  heldQueue,
   hold,
   queueOf,
 } from '../transmit/held';
-import { iovs, messages, messagesEnd, messagesKeep, messagesReset, messageToPort } from '../transmit/message';
+import {
+  iovs,
+  messages,
+  messagesEnd,
+  messagesKeep,
+  messagesReset,
+  messageToQueue,
+} from '../transmit/message';
 import { Verdict } from '../verdict';
 import { area, base, burstBegin } from '../worker';
 
@@ -221,7 +229,7 @@ function send(row: usize, port: u32, time: i64): bool {
   const bytes = heldLength(port) - VNET_HEADER;
   take(port, BUCKET_INGRESS, time, load<u64>(row, PORT_INGRESS_BURST), cost, bytes);
   // Its fate was settled when it was taken in.
-  heldPush(messageToPort(port, 0), port);
+  heldPush(messageToQueue(port, heldQueue(port), 0), port);
   heldDrop(port);
   return true;
 }

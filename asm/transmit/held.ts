@@ -4,13 +4,14 @@
  *     queue of a port ──► frame ──► frame ──► …        in the order in which they came
  *                           └ block ─► block ─► …      private to the worker, given back last in, first out
  */
-import { IOV_LENGTH, IOV_SIZE, TX_BYTES, TX_IOV, TX_IOVS } from '../layout/burst';
+import { IOV_LENGTH, IOV_SIZE, TX_BYTES, TX_IOV, TX_IOVS, TX_QUEUE } from '../layout/burst';
 import { VNET_HEADER, WORKER_SHAPER, WORKER_TX_IOVS } from '../layout/memory';
 import {
   BLOCK_BYTES,
   BLOCK_LENGTH,
   BLOCK_NEXT,
   BLOCK_NEXT_FRAME,
+  BLOCK_QUEUE,
   QUEUE_BYTES,
   QUEUE_FIRST,
   QUEUE_LAST,
@@ -51,6 +52,11 @@ export function heldLength(port: u32): u32 {
   return load<u32>(heldFirst(port), BLOCK_LENGTH);
 }
 
+/** Queue of the port that it goes to. */
+export function heldQueue(port: u32): u32 {
+  return load<u32>(heldFirst(port), BLOCK_QUEUE);
+}
+
 /** Appends its bytes to a message that was begun last. */
 export function heldPush(message: usize, port: u32): void {
   let left = heldLength(port);
@@ -77,6 +83,7 @@ export function hold(message: usize, port: u32, limit: u32): bool {
   const first = blockTake(state);
   store<u32>(first, 0, BLOCK_NEXT_FRAME);
   store<u32>(first, length, BLOCK_LENGTH);
+  store<u32>(first, <u32>load<u8>(message, TX_QUEUE), BLOCK_QUEUE);
   let block = first;
   let room = PAYLOAD;
   let entry = base + WORKER_TX_IOVS + load<u32>(message, TX_IOV) * IOV_SIZE;

@@ -15,6 +15,7 @@ import {
   TX_IOV,
   TX_IOVS,
   TX_MESSAGE_SIZE,
+  TX_QUEUE,
   TX_SEGMENT,
   TX_SLOT,
   TX_STATUS,
@@ -22,6 +23,7 @@ import {
   TX_TUNNEL,
 } from '../layout/burst';
 import { WORKER_IOV_COUNT, WORKER_TX_COUNT, WORKER_TX_IOVS, WORKER_TX_MESSAGES } from '../layout/memory';
+import { queueFor } from '../table/queue';
 import { base } from '../worker';
 
 /** Messages so far. */
@@ -59,9 +61,16 @@ export function messageBegin(
   return m;
 }
 
+/** Starts a message to a TAP, in the queue of the flow that has this hash. */
+export function messageToPort(port: u32, frames: u32, hash: u32): usize {
+  return messageToQueue(port, queueFor(port, hash), frames);
+}
+
 /** Starts a message to a TAP. */
-export function messageToPort(port: u32, frames: u32): usize {
-  return messageBegin(port, 0, 0, frames, 0, NO_TUNNEL);
+export function messageToQueue(port: u32, queue: u32, frames: u32): usize {
+  const m = messageBegin(port, 0, 0, frames, 0, NO_TUNNEL);
+  store<u8>(m, <u8>queue, TX_QUEUE);
+  return m;
 }
 
 /** Appends bytes to a message that was begun last. */

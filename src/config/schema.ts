@@ -1,7 +1,7 @@
 // Configuration of a node daemon: the fields, their limits and their defaults. docs/configuration.md explains each.
 import { z } from 'zod';
 import { FIRST_CLIENT_PORT } from '../../asm/layout/flows.ts';
-import { MAX_SOCKETS, MAX_TUNNELS, MAX_WORKERS } from '../../asm/layout/memory.ts';
+import { MAX_QUEUES, MAX_SOCKETS, MAX_TUNNELS, MAX_WORKERS } from '../../asm/layout/memory.ts';
 import { address } from '../net/address.ts';
 import { contains, prefix } from '../net/prefix.ts';
 import {
@@ -290,6 +290,10 @@ export const configSchema = z.strictObject({
     ),
   tables: tables.prefault({}),
   workers: integer(1, MAX_WORKERS).default(1),
+  /** Of each TAP and on each tunnel's port, for each worker: flows do not wait behind those of another queue. */
+  queues: integer(1, MAX_QUEUES)
+    .refine((count) => (count & (count - 1)) === 0, 'must be a power of two')
+    .default(8),
   offloads: offloads.prefault({}),
   polling: polling.prefault({}),
   liveness: liveness.prefault({}),

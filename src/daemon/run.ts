@@ -10,7 +10,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { destination, type Logger, pino } from 'pino';
-import { CONTROL_MAX_BATCH, CONTROL_OFFLOADS, CONTROL_SEED } from '../../asm/layout/memory.ts';
+import {
+  CONTROL_MAX_BATCH,
+  CONTROL_OFFLOADS,
+  CONTROL_QUEUES,
+  CONTROL_SEED,
+} from '../../asm/layout/memory.ts';
 import { AttachedPods } from '../cni/attached-pods.ts';
 import { installConfiguration } from '../cni/install.ts';
 import { CniService } from '../cni/service.ts';
@@ -148,6 +153,7 @@ async function startDaemon(
   const offloads = chooseOffloads(config, addon.probe(), inherited === undefined);
   memory.view.setUint32(CONTROL_OFFLOADS, offloadBits(offloads), true);
   memory.view.setUint32(CONTROL_MAX_BATCH, maxBatch(), true);
+  memory.view.setUint32(CONTROL_QUEUES, config.queues, true);
 
   const portFault = (err: Error) => log.error({ err }, 'a port cannot be taken away');
   const pool = new WorkerPool(addon, memory, {
@@ -175,6 +181,7 @@ async function startDaemon(
     memory,
     node: config.node,
     workers: config.workers,
+    queues: config.queues,
     offloads: { csum: true, tso: offloads.tso.used, uso: offloads.uso.used },
     file: new PortFile(portFileIn(runDirectory), log),
     log,

@@ -1,5 +1,6 @@
 // The hot loop: receive a burst, let the data path decide, transmit what it decided.
 import {
+  BURST_BYTES,
   CONTROL_CLOCK,
   CONTROL_EVENTS,
   CONTROL_STOP,
@@ -13,7 +14,6 @@ import {
   WORKER_DATAGRAM_ARENA,
   WORKER_EPOCH,
   WORKER_FRAME_ARENA,
-  WORKER_FRAME_ARENA_END,
   WORKER_IOV_COUNT,
   WORKER_RX_DATAGRAMS,
   WORKER_RX_FRAMES,
@@ -85,7 +85,8 @@ export function runLoop(
         base + WORKER_RX_FRAMES,
         MAX_RX_FRAMES,
         base + WORKER_FRAME_ARENA,
-        base + WORKER_FRAME_ARENA_END,
+        // Reading ends where another frame of any size would not fit.
+        base + WORKER_FRAME_ARENA + BURST_BYTES + MAX_FRAME,
         FRAME_HEADROOM,
         MAX_FRAME,
       );

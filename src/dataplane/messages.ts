@@ -12,7 +12,13 @@ export interface WorkerData {
 }
 
 export type Command =
-  | { readonly type: 'adopt-tap'; readonly slot: number; readonly fd: number }
+  | {
+      readonly type: 'adopt-tap';
+      /** Port of the TAP. */
+      readonly slot: number;
+      /** One a queue. */
+      readonly fds: readonly number[];
+    }
   | {
       readonly type: 'adopt-socket';
       readonly slot: number;
@@ -20,7 +26,8 @@ export type Command =
       readonly kind: SocketKind;
       readonly receive: boolean;
     }
-  | { readonly type: 'drop'; readonly slot: number }
+  /** Closes all queues of a port's TAP. */
+  | { readonly type: 'drop'; readonly slot: number; readonly queues: number }
   | { readonly type: 'counters' };
 
 /** Counters copied between two bursts, so that they agree with each other. */

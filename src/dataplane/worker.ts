@@ -1,6 +1,6 @@
 // A data-plane worker thread: takes descriptors over, gives its capabilities up, runs the loop.
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { MAX_VERDICTS, WORKER_STATS, WORKER_VERDICTS } from '../../asm/layout/memory.ts';
+import { MAX_PORTS, MAX_VERDICTS, WORKER_STATS, WORKER_VERDICTS } from '../../asm/layout/memory.ts';
 import { STAT_COUNT } from '../../asm/layout/tables.ts';
 import { type Addon, loadAddon } from '../phy/addon.ts';
 import { runLoop } from './loop.ts';
@@ -46,13 +46,13 @@ function answer(request: Request): void {
 function obey(addon: Addon, memory: Memory, command: Command): WorkerCounters | undefined {
   switch (command.type) {
     case 'adopt-tap':
-      addon.adoptTap(command.slot, command.fd);
+      for (const [queue, fd] of command.fds.entries()) addon.adoptTap(queueSlot(command.slot, queue), fd);
       return undefined;
     case 'adopt-socket':
       addon.adoptSocket(command.slot, command.fd, command.kind, { receive: command.receive });
       return undefined;
     case 'drop':
-      addon.drop(command.slot);
+      for (let queue = 0; queue < command.queues; queue++) addon.drop(queueSlot(command.slot, queue));
       return undefined;
     case 'counters': {
       const copy = (at: number, count: number) =>
@@ -60,4 +60,9 @@ function obey(addon: Addon, memory: Memory, command: Command): WorkerCounters | 
       return { verdicts: copy(WORKER_VERDICTS, MAX_VERDICTS), stats: copy(WORKER_STATS, STAT_COUNT) };
     }
   }
+}
+
+/** Slot of a queue of a port's TAP. */
+function queueSlot(port: number, queue: number): number {
+  return queue * MAX_PORTS + port;
 }

@@ -186,7 +186,7 @@ export interface Addon {
   /** Takes ownership of a descriptor that the program before this one has bequeathed; returns `fd`. */
   inherit(fd: number): number;
 
-  /** Takes a TAP or a packet socket over into a slot in 0..MAX_PORTS-1. EBUSY when the slot is taken. */
+  /** Takes a queue of a TAP, or a packet socket, over into a slot below FIRST_SOCKET_SLOT. EBUSY when the slot is taken. */
   adoptTap(slot: number, fd: number): void;
   /** Takes a socket over into a slot from FIRST_SOCKET_SLOT on; without `receive` it only sends. */
   adoptSocket(slot: number, fd: number, kind: SocketKind, options?: { readonly receive?: boolean }): void;

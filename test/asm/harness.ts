@@ -16,6 +16,7 @@ import {
   RX_FRAME_LENGTH,
   RX_FRAME_OFFSET,
   RX_FRAME_PORT,
+  RX_FRAME_QUEUE,
   RX_FRAME_SIZE,
   TX_ADDRESS,
   TX_BYTES,
@@ -23,6 +24,7 @@ import {
   TX_IOV,
   TX_IOVS,
   TX_MESSAGE_SIZE,
+  TX_QUEUE,
   TX_SEGMENT,
   TX_SLOT,
   TX_STATUS,
@@ -47,6 +49,7 @@ import {
   CONTROL_FLOWS_SIZE,
   CONTROL_MAX_BATCH,
   CONTROL_OFFLOADS,
+  CONTROL_QUEUES,
   CONTROL_SEED,
   CONTROL_SOCKET_KINDS,
   CONTROL_SOCKET_PORTS,
@@ -274,6 +277,7 @@ const SCRATCH = 0x800;
 
 export interface FrameIn {
   readonly port: number;
+  readonly queue?: number;
   readonly frame: Uint8Array;
   /** 12 bytes; an empty one where it is not given. */
   readonly vnet?: Uint8Array;
@@ -291,6 +295,8 @@ export interface DatagramIn {
 
 export interface Message {
   readonly slot: number;
+  /** Of the TAP. */
+  readonly queue: number;
   readonly tos: number;
   readonly segment: number;
   readonly frames: number;
@@ -369,6 +375,14 @@ export class TestNode {
 
   set offloads(bits: number) {
     this.#u32(CONTROL_OFFLOADS, bits);
+  }
+
+  get queues(): number {
+    return this.view.getUint32(CONTROL_QUEUES, true);
+  }
+
+  set queues(count: number) {
+    this.#u32(CONTROL_QUEUES, count);
   }
 
   get clock(): number {
@@ -556,17 +570,18 @@ export class TestNode {
         throw new Error('the frames of a burst do not fit');
       this.bytes.fill(0xa5, at - FRAME_HEADROOM, at + content.length + 64);
       this.bytes.set(content, at);
-      this.frameDescriptor(i, at, content.length, one.port);
+      this.frameDescriptor(i, at, content.length, one.port, one.queue);
       at = roundUp(at + content.length, 64);
     }
     return this.run('egress', frames.length);
   }
 
-  frameDescriptor(i: number, offset: number, length: number, port: number): void {
+  frameDescriptor(i: number, offset: number, length: number, port: number, queue = 0): void {
     const row = this.base + WORKER_RX_FRAMES + i * RX_FRAME_SIZE;
     this.#u32(row + RX_FRAME_OFFSET, offset);
     this.#u32(row + RX_FRAME_LENGTH, length);
     this.#u16(row + RX_FRAME_PORT, port);
+    this.bytes[row + RX_FRAME_QUEUE] = queue;
   }
 
   /** Datagrams from sockets through ingress(). */
@@ -665,14 +680,18 @@ export class TestNode {
       expectThat(bytes.length === u32(TX_BYTES), 'TX_BYTES');
       const isFrame = u16(TX_SLOT) === INJECTION_SLOT || u16(TX_SLOT) === DIRECT_SLOT;
       const isSocket = u32(TX_TUNNEL) !== NO_TUNNEL && !isFrame;
+      const queue = this.bytes[m + TX_QUEUE] as number;
       if (isSocket) {
         const row = this.wasm.tunnelRow(this.area, u32(TX_TUNNEL)) >>> 0;
         expectThat(row !== 0 && u32(TX_ADDRESS) === row + TUNNEL_SOCKADDR, 'TX_ADDRESS');
-        expectThat(u16(TX_SLOT) >= FIRST_SOCKET_SLOT, 'a tunnel leaves by a socket');
+        expectThat(u16(TX_SLOT) >= FIRST_SOCKET_SLOT && queue === 0, 'a tunnel leaves by a socket');
         expectThat(bytes.length <= 65507, `${bytes.length} bytes in one send`);
       } else {
         expectThat(
-          u32(TX_ADDRESS) === 0 && u16(TX_SLOT) < MAX_PORTS && u16(TX_SEGMENT) === 0,
+          u32(TX_ADDRESS) === 0 &&
+            u16(TX_SLOT) < MAX_PORTS &&
+            u16(TX_SEGMENT) === 0 &&
+            queue < (this.queues || 1),
           'message to a TAP',
         );
       }
@@ -680,6 +699,7 @@ export class TestNode {
       const segment = u16(TX_SEGMENT);
       return {
         slot: u16(TX_SLOT),
+        queue,
         tos: this.bytes[m + TX_TOS] as number,
         segment,
         frames: u16(TX_FRAMES),

@@ -63,8 +63,8 @@ describe('worker threads', () => {
   });
 
   it('say why a command is refused, and go on', async () => {
-    await expect(pool.ask(0, { type: 'drop', slot: 5 })).rejects.toThrow();
-    await expect(pool.ask(0, { type: 'adopt-tap', slot: 5, fd: 9999 })).rejects.toThrow(
+    await expect(pool.ask(0, { type: 'drop', slot: 5, queues: 1 })).rejects.toThrow();
+    await expect(pool.ask(0, { type: 'adopt-tap', slot: 5, fds: [9999] })).rejects.toThrow(
       /EBADF|bad file descriptor/i,
     );
     await expect(pool.ask(7, { type: 'counters' })).rejects.toThrow('there is no worker 7');

@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { TX_MESSAGE_SIZE, TX_STATUS } from '../../asm/layout/burst.ts';
+import { FIRST_SOCKET_SLOT, MAX_SOCKETS } from '../../asm/layout/memory.ts';
 import {
   ARENA,
   addon,
@@ -117,7 +118,7 @@ describe('bounds', () => {
       [{ ...good, address: 0 }, errno.EDESTADDRREQ],
       [{ ...good, address: ARENA }, errno.EAFNOSUPPORT],
       [{ ...good, slot: 0 }, errno.ENODEV],
-      [{ ...good, slot: 1024 + 512 }, errno.ENODEV],
+      [{ ...good, slot: FIRST_SOCKET_SLOT + MAX_SOCKETS }, errno.ENODEV],
       [{ ...good, slot: 0xffff }, errno.ENODEV],
     ];
     bytes.fill(0, ARENA, ARENA + 64);

@@ -42,6 +42,7 @@ export function addressBytes(text: string): Uint8Array {
 
 export interface Message {
   readonly slot: number;
+  readonly queue?: number;
   /** Payload, one gather entry each. */
   readonly parts: readonly Uint8Array[];
   readonly segment?: number;
@@ -73,6 +74,7 @@ export function putSocketAddress(address: string, port: number): number {
 /** Fields of one TxMessage as they stand in memory. */
 export interface RawMessage {
   readonly slot: number;
+  readonly queue?: number;
   readonly tos?: number;
   readonly iov?: number;
   readonly iovs?: number;
@@ -85,6 +87,7 @@ export function putMessage(index: number, message: RawMessage): void {
   bytes.fill(0xa5, row, row + burst.TX_MESSAGE_SIZE);
   view.setUint16(row + burst.TX_SLOT, message.slot, true);
   view.setUint8(row + burst.TX_TOS, message.tos ?? 0);
+  view.setUint8(row + burst.TX_QUEUE, message.queue ?? 0);
   view.setUint32(row + burst.TX_IOV, message.iov ?? 0, true);
   view.setUint32(row + burst.TX_IOVS, message.iovs ?? 1, true);
   view.setUint16(row + burst.TX_SEGMENT, message.segment ?? 0, true);
@@ -106,6 +109,7 @@ export function transmit(messages: readonly Message[]): number[] {
   messages.forEach((message, index) => {
     putMessage(index, {
       slot: message.slot,
+      queue: message.queue ?? 0,
       tos: message.tos ?? 0,
       iov,
       iovs: message.parts.length,
@@ -123,6 +127,7 @@ export function transmit(messages: readonly Message[]): number[] {
 
 export interface Frame {
   readonly port: number;
+  readonly queue: number;
   readonly offset: number;
   /** A copy, vnet header included. */
   readonly data: Uint8Array;
@@ -137,6 +142,7 @@ export function receiveFrames(max = 128, arenaEnd = MEMORY_SIZE): Frame[] {
     const length = view.getUint32(row + burst.RX_FRAME_LENGTH, true);
     return {
       port: view.getUint16(row + burst.RX_FRAME_PORT, true),
+      queue: view.getUint8(row + burst.RX_FRAME_QUEUE),
       offset,
       data: bytes.slice(offset, offset + length),
     };

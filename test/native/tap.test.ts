@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { MAX_PORTS } from '../../asm/layout/memory.ts';
 import { SLOT_FAILED, TAP_READY } from '../../src/phy/addon.ts';
 import { type Netns, netns } from '../support/netns.ts';
 import { command, describeWith, root, tun } from '../support/requires.ts';
@@ -163,6 +164,31 @@ describeWith([root, tun, command('ip'), command('ping')], 'TAP', () => {
     addon.wait(1000);
     expect(receiveFrames(1).map((frame) => frame.port)).toEqual([quiet.slot]);
     expect(receiveFrames(1).map((frame) => frame.port)).toEqual([busy.slot]);
+  });
+
+  it('reads a flow from the queue that it was last written to', async () => {
+    const queues = 4;
+    const opened = Array.from({ length: queues }, () => addon.openTap({ name: 'multi0', netns: path }));
+    for (const [queue, { fd }] of opened.entries()) addon.adoptTap(9 + queue * MAX_PORTS, fd);
+    await configure('multi0', 7);
+    using sender = udp(0, { address: '10.99.7.1', netns: path });
+    const to = { address: '10.99.7.2', port: 7003 };
+    const sent = () => {
+      expect(transmit([{ slot: sender.slot, parts: [pattern(30)], to }])).toEqual([0]);
+      return collect(receiveFrames, count(1)).find(udpTo(7003));
+    };
+    const reply = Uint8Array.from(sent()?.data ?? []);
+    const ethernet = reply.subarray(VNET);
+    ethernet.set([...ethernet.slice(6, 12), ...ethernet.slice(0, 6)]);
+    const ip = ethernet.subarray(14);
+    ip.set([...ip.slice(16, 20), ...ip.slice(12, 16)], 12);
+    ip.set([...ip.slice(22, 24), ...ip.slice(20, 22)], 20);
+    for (const queue of [2, 1, 3, 0]) {
+      expect(transmit([{ slot: 9, queue, parts: [reply] }])).toEqual([0]);
+      expect(sent()).toMatchObject({ port: 9, queue });
+    }
+    expect(transmit([{ slot: 9, queue: queues, parts: [reply] }])).toEqual([errno.ENODEV]);
+    for (let queue = 0; queue < queues; queue++) addon.drop(9 + queue * MAX_PORTS);
   });
 
   it('attaches again to a persistent TAP, which keeps address and routes meanwhile', async () => {

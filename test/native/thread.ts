@@ -1,6 +1,8 @@
 /** A worker that does with its own instance of the addon what the test asks for; one message per step. */
+
 import { readFileSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
 import { loadAddon } from '../../src/phy/addon.ts';
 
 /** What a step needs to know; `memory` and descriptors come from the test. */
@@ -23,11 +25,11 @@ const steps: Record<ThreadTask['step'], () => void> = {
     addon.openWakeup();
     addon.openUdp({ address: '127.0.0.1', port: 0 });
     const socket = addon.openUdp({ address: '127.0.0.1', port: 0 });
-    addon.adoptSocket(1024, socket.fd, 'udp');
+    addon.adoptSocket(FIRST_SOCKET_SLOT, socket.fd, 'udp');
     tell('opened');
   },
   adopt: () => {
-    addon.adoptSocket(1024, fd, 'udp');
+    addon.adoptSocket(FIRST_SOCKET_SLOT, fd, 'udp');
     tell({ ready: addon.wait(2000), received: addon.receiveDatagrams(0x10000, 16, 0x100000, 4096, 0, 4096) });
   },
   wait: () => {

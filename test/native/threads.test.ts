@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { describe, expect, it } from 'vitest';
+import { FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
 import { WOKEN } from '../../src/phy/addon.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 import { addon, memory, pattern, transmit, udp } from './burst.ts';
@@ -86,20 +87,22 @@ describe('an instance of the addon in each thread', () => {
   it('says what cannot be adopted', () => {
     const socket = addon.openUdp({ address: '127.0.0.1', port: 0 });
     expect(() => addon.adoptTap(0, socket.fd)).toThrow(/ENOTTY.*TUNGETIFF/);
-    expect(() => addon.adoptSocket(1024, socket.fd, 'raw4')).toThrow("is no 'raw4' socket");
+    expect(() => addon.adoptSocket(FIRST_SOCKET_SLOT, socket.fd, 'raw4')).toThrow("is no 'raw4' socket");
     // @ts-expect-error: what plain JavaScript could pass
-    expect(() => addon.adoptSocket(1024, socket.fd, 'tcp')).toThrow("not 'tcp'");
-    expect(() => addon.adoptSocket(1023, socket.fd, 'udp')).toThrow('slot 1023 is not in 1024..1535');
+    expect(() => addon.adoptSocket(FIRST_SOCKET_SLOT, socket.fd, 'tcp')).toThrow("not 'tcp'");
+    expect(() => addon.adoptSocket(FIRST_SOCKET_SLOT - 1, socket.fd, 'udp')).toThrow(
+      'slot 8191 is not in 8192..8703',
+    );
     expect(() => addon.adoptSocket(1536, socket.fd, 'udp')).toThrow(RangeError);
-    expect(() => addon.adoptTap(1024, socket.fd)).toThrow('slot 1024 is not in 0..1023');
-    expect(() => addon.drop(1024)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
-    addon.adoptSocket(1024, socket.fd, 'udp');
+    expect(() => addon.adoptTap(8192, socket.fd)).toThrow('slot 8192 is not in 0..8191');
+    expect(() => addon.drop(FIRST_SOCKET_SLOT)).toThrow(expect.objectContaining({ code: 'ENOENT' }));
+    addon.adoptSocket(FIRST_SOCKET_SLOT, socket.fd, 'udp');
     const other = addon.openUdp({ address: '127.0.0.1', port: 0 });
-    expect(() => addon.adoptSocket(1024, other.fd, 'udp')).toThrow(
+    expect(() => addon.adoptSocket(FIRST_SOCKET_SLOT, other.fd, 'udp')).toThrow(
       expect.objectContaining({ code: 'EBUSY' }),
     );
     addon.close(other.fd);
-    addon.drop(1024);
+    addon.drop(FIRST_SOCKET_SLOT);
   });
 });
 

@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { FIRST_SOCKET_SLOT } from '../../asm/layout/memory.ts';
 import { SOCKET_READY } from '../../src/phy/addon.ts';
 import { type Netns, netns } from '../support/netns.ts';
 import { command, describeWith, root } from '../support/requires.ts';
@@ -169,10 +170,10 @@ describeWith([root, command('ip')], 'UDP', () => {
   it('does not poll a socket that only sends', () => {
     using sender = udp(0, { ...inside, address: '127.0.0.1' });
     const opened = addon.openUdp({ ...inside, address: '127.0.0.1', port: 0 });
-    addon.adoptSocket(1100, opened.fd, 'udp', { receive: false });
+    addon.adoptSocket(FIRST_SOCKET_SLOT + 76, opened.fd, 'udp', { receive: false });
     transmit([{ slot: sender.slot, parts: [pattern(8)], to: { address: '127.0.0.1', port: opened.port } }]);
     expect(addon.wait(20)).toBe(0);
-    addon.drop(1100);
+    addon.drop(FIRST_SOCKET_SLOT + 76);
   });
 
   it('spins before it sleeps only where the last wait was short, and for as long as it was told', () => {
@@ -205,14 +206,14 @@ describeWith([root, command('ip')], 'UDP', () => {
     using sender = udp(0, { ...inside, address: '127.0.0.1' });
     const opened = addon.openUdp({ ...inside, address: '127.0.0.1', port: 0 });
     const copy = addon.duplicate(opened.fd);
-    addon.adoptSocket(1100, opened.fd, 'udp');
-    addon.drop(1100);
+    addon.adoptSocket(FIRST_SOCKET_SLOT + 76, opened.fd, 'udp');
+    addon.drop(FIRST_SOCKET_SLOT + 76);
     transmit([{ slot: sender.slot, parts: [pattern(8)], to: { address: '127.0.0.1', port: opened.port } }]);
     expect(addon.wait(20)).toBe(0);
-    addon.adoptSocket(1100, copy, 'udp');
+    addon.adoptSocket(FIRST_SOCKET_SLOT + 76, copy, 'udp');
     expect(addon.wait(1000)).toBe(SOCKET_READY);
     expect(receiveDatagrams()).toHaveLength(1);
-    addon.drop(1100);
+    addon.drop(FIRST_SOCKET_SLOT + 76);
   });
 
   it('sends without checksum where told so, and takes such datagrams on IPv6 only where told so', async () => {

@@ -201,7 +201,7 @@ export class DirectPeers {
           sendBuffer: bufferBytes,
         });
         opened.push(addon.duplicate(fd));
-        await pool.ask(i, { type: 'adopt-tap', slot: DIRECT_SLOT, fd: addon.release(fd) });
+        await pool.ask(i, { type: 'adopt-tap', slot: DIRECT_SLOT, fds: [addon.release(fd)] });
       }
     } finally {
       this.#sockets = opened;
@@ -212,7 +212,7 @@ export class DirectPeers {
     const workers = this.#sockets.length;
     this.#closeSockets();
     for (let i = 0; i < workers; i++)
-      await this.#parts.pool.ask(i, { type: 'drop', slot: DIRECT_SLOT }).catch(() => {});
+      await this.#parts.pool.ask(i, { type: 'drop', slot: DIRECT_SLOT, queues: 1 }).catch(() => {});
   }
 
   #closeSockets(): void {

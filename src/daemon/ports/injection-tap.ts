@@ -50,7 +50,7 @@ export class InjectionTap {
     ]);
     for (let index = 0; index < workers; index++) {
       const queue = addon.openInjectionTap({ name: injectionDevice });
-      await pool.ask(index, { type: 'adopt-tap', slot: INJECTION_SLOT, fd: addon.release(queue) });
+      await pool.ask(index, { type: 'adopt-tap', slot: INJECTION_SLOT, fds: [addon.release(queue)] });
     }
     return new InjectionTap(fd);
   }

@@ -1,7 +1,7 @@
 // Pod ports: TAPs in pods' network namespaces, attached on request and again after a restart.
 import { existsSync } from 'node:fs';
 import type { Logger } from 'pino';
-import { DIRECT_SLOT } from '../../../asm/layout/memory.ts';
+import { DIRECT_SLOT, MAX_PORTS } from '../../../asm/layout/memory.ts';
 import { podMac } from '../../control/desired.ts';
 import type { Pod } from '../../control/pods.ts';
 import type { CounterRows } from '../../dataplane/counters.ts';
@@ -62,6 +62,8 @@ export interface PortsParts {
   readonly memory: Memory;
   readonly node: string;
   readonly workers: number;
+  /** Of each TAP, for each worker. */
+  readonly queues: number;
   /** What TAPs are asked for. */
   readonly offloads: TapOffloads;
   readonly file: PortFile;
@@ -72,8 +74,8 @@ export class Ports {
   readonly #parts: PortsParts;
   readonly #slots = new Numbering(FIRST_POD_SLOT, DIRECT_SLOT);
   readonly #ports = new Map<string, PodPort>();
-  /** Descriptors that no worker has yet. */
-  readonly #unadopted = new Map<number, readonly number[]>();
+  /** Descriptors that no worker has yet: by port, worker and queue. */
+  readonly #unadopted = new Map<number, readonly (readonly number[])[]>();
   /** What is being done to a port, so that the next thing waits for it. */
   readonly #turns = new Turns();
   readonly #nodeOffloads = new Map<string, TapOffloads>();
@@ -140,9 +142,11 @@ export class Ports {
   async handOver(): Promise<void> {
     const pending = [...this.#unadopted];
     this.#unadopted.clear();
-    for (const [slot, queues] of pending) {
-      for (const [index, fd] of queues.entries()) {
-        await this.#parts.pool.ask(index, { type: 'adopt-tap', slot, fd: this.#parts.addon.release(fd) });
+    const { addon, pool } = this.#parts;
+    for (const [slot, workers] of pending) {
+      for (const [index, queues] of workers.entries()) {
+        const fds = queues.map((fd) => addon.release(fd));
+        await pool.ask(index, { type: 'adopt-tap', slot, fds });
       }
     }
   }
@@ -189,7 +193,7 @@ export class Ports {
   /** A worker says that slots cannot be read any more: their TAPs are gone. */
   async failed(failures: readonly SlotFailure[], controller: Controller): Promise<void> {
     for (const { slot, code, syscall } of failures) {
-      const port = this.list.find((one) => one.slot === slot);
+      const port = this.list.find((one) => one.slot === slot % MAX_PORTS);
       if (!port) continue;
       this.#parts.log.warn({ pod: keyOf(port), code, syscall }, 'the TAP of a pod is gone');
       await this.detach(keyOf(port), controller);
@@ -232,7 +236,7 @@ export class Ports {
   async #detach(key: string, controller: Controller): Promise<boolean> {
     const port = this.#ports.get(key);
     if (!port) return false;
-    const { addon, pool, log } = this.#parts;
+    const { addon, pool, log, queues } = this.#parts;
     this.#ports.delete(key);
     this.#configured.delete(key);
     this.#noteDown();
@@ -240,8 +244,8 @@ export class Ports {
     await controller.publish().catch(() => {});
     const unadopted = this.#unadopted.get(port.slot);
     this.#unadopted.delete(port.slot);
-    for (const fd of unadopted ?? []) addon.close(fd);
-    if (!unadopted) await pool.askAll({ type: 'drop', slot: port.slot });
+    for (const fd of unadopted?.flat() ?? []) addon.close(fd);
+    if (!unadopted) await pool.askAll({ type: 'drop', slot: port.slot, queues });
     // A namespace that is gone has taken its TAP along, and another one of that name is not this pod's.
     if (namespaceId(port.netns) === port.namespaceId) this.deleteTap(port);
     this.#slots.remove(key);
@@ -279,24 +283,26 @@ export class Ports {
     }
   }
 
-  /** Opens a queue for each worker. */
+  /** Opens each worker's queues. */
   #openTap(
     slot: number,
     name: string,
     netns: string | undefined,
     presence?: TapOptions['presence'],
   ): TapOffloads {
-    const { addon, workers, offloads, counters, memory } = this.#parts;
-    const queues = Array.from({ length: workers }, (_, i) =>
+    const { addon, workers, queues, offloads, counters, memory } = this.#parts;
+    const opened = Array.from({ length: workers * queues }, (_, i) =>
       addon.openTap({ name, netns, persist: true, presence: i === 0 ? presence : undefined, offloads }),
     );
     counters.restart(slot);
     resetBuckets(memory, slot);
     this.#unadopted.set(
       slot,
-      queues.map(({ fd }) => fd),
+      Array.from({ length: workers }, (_, worker) =>
+        opened.slice(worker * queues, (worker + 1) * queues).map(({ fd }) => fd),
+      ),
     );
-    return queues[0]?.offloads ?? { csum: false, tso: false, uso: false };
+    return opened[0]?.offloads ?? { csum: false, tso: false, uso: false };
   }
 
   async #configure(port: PodPort, pod: Pod, mtu: number): Promise<void> {

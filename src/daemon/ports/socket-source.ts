@@ -1,7 +1,7 @@
 /**
  * Sockets of the underlay as the configuration wants them, before they have slots.
  *
- *     receivers   UDP, one a worker, all on the tunnel's port; the kernel spreads flows over them
+ *     receivers   UDP, as many a worker as a TAP has queues, all on the tunnel's port; the kernel spreads flows over them
  *     senders     UDP, one a source port, so that the network spreads flows, too
  *     raw         IPIP, both directions
  */
@@ -17,6 +17,7 @@ const LAST_SOURCE_PORT = 65_535;
 
 /** Where a node's underlay sockets come from. */
 export interface SocketSource {
+  /** Queue by queue, in each one a worker. */
   receivers(encapsulation: UdpEncapsulation, local: Address): readonly UdpSocket[];
   senders(local: Address): readonly UdpSocket[];
   /** @param protocol number of what the outer header carries */
@@ -37,10 +38,12 @@ export class OpenedHere implements SocketSource {
   }
 
   receivers(encapsulation: UdpEncapsulation, local: Address): UdpSocket[] {
-    const { ports, workers } = this.#config;
+    const { ports, workers, queues } = this.#config;
     const opened: UdpSocket[] = [];
+    // Sockets that share a port would share it with those of another daemon, too, and each get half of what arrives.
+    this.#addon.close(this.#open(local, ports[encapsulation], 'alone').fd);
     try {
-      while (opened.length < workers) opened.push(this.#open(local, ports[encapsulation], true));
+      while (opened.length < workers * queues) opened.push(this.#open(local, ports[encapsulation], 'shared'));
     } catch (error) {
       for (const { fd } of opened) this.#addon.close(fd);
       throw error;
@@ -55,7 +58,7 @@ export class OpenedHere implements SocketSource {
       if (port > LAST_SOURCE_PORT)
         throw new Error(`no ${entropyPorts} free UDP ports from ${FIRST_SOURCE_PORT} on`);
       try {
-        opened.push(this.#open(local, port, false));
+        opened.push(this.#open(local, port));
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
       }
@@ -77,8 +80,10 @@ export class OpenedHere implements SocketSource {
     });
   }
 
-  #open(local: Address, port: number, receive: boolean): UdpSocket {
-    const { underlay, workers } = this.#config;
+  /** @param receives whether its port is to be shared with others; otherwise it only sends */
+  #open(local: Address, port: number, receives?: 'alone' | 'shared'): UdpSocket {
+    const { underlay } = this.#config;
+    const receive = receives !== undefined;
     return this.#addon.openUdp({
       address: local.text,
       port,
@@ -95,7 +100,7 @@ export class OpenedHere implements SocketSource {
       // The address may come, or come back, later than this daemon.
       freebind: true,
       // By addresses and ports, of which the source's tells inner flows apart: each flow stays with one worker.
-      reusePort: receive && workers > 1,
+      reusePort: receives === 'shared',
     });
   }
 }

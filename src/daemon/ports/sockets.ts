@@ -1,9 +1,9 @@
 /**
  * Underlay sockets: those that receive, and those that send.
  *
- *     slot  1024           receive VXLAN over IPv4, bound to its port
- *           1025 … 1056    send over IPv4, a source port each (entropy)
- *           1057 …         the next kind or family, opened when a tunnel first needs it
+ *     slot  8192 … 8199    receive VXLAN over IPv4, all bound to its port: one a queue
+ *           8200 … 8231    send over IPv4, a source port each (entropy)
+ *           8232 …         the next kind or family, opened when a tunnel first needs it
  */
 import {
   CONTROL_SOCKET_KINDS,
@@ -135,7 +135,11 @@ export class UnderlaySockets {
     if (!first) throw new TypeError(`no socket receives ${encapsulation} over IPv${family}`);
     const fds = receivers.map(({ fd }) => fd);
     const senders = this.#send.has(`udp/${family}`) ? [] : this.#senders(local, fds);
-    this.#add({ ...first, purpose: encapsulation, family, address }, fds, kind, 'udp', true);
+    const { workers } = this.#config;
+    for (let at = 0; at < fds.length; at += workers) {
+      const queue = fds.slice(at, at + workers);
+      this.#add({ ...first, purpose: encapsulation, family, address }, queue, kind, 'udp', true);
+    }
     if (senders.length === 0) return;
     const slot = this.#nextSlot;
     for (const socket of senders)

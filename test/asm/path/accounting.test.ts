@@ -4,7 +4,9 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   DATAGRAM_HEADROOM,
+  FIRST_SOCKET_SLOT,
   MAX_DATAGRAM,
+  MAX_SOCKETS,
   WORKER_DATAGRAM_ARENA,
   WORKER_DATAGRAM_ARENA_END,
   WORKER_FRAME_ARENA,
@@ -167,7 +169,7 @@ const frame: fc.Arbitrary<FrameIn> = fc.record({
 
 const slot = fc.oneof(
   { weight: 9, arbitrary: fc.constantFrom(VXLAN_SLOT, GENEVE_SLOT, IPIP4_SLOT, IPIP6_4_SLOT, IPIP6_6_SLOT) },
-  { weight: 1, arbitrary: fc.integer({ min: 1024, max: 1535 }) },
+  { weight: 1, arbitrary: fc.integer({ min: FIRST_SOCKET_SLOT, max: FIRST_SOCKET_SLOT + MAX_SOCKETS - 1 }) },
 );
 const source = fc.constantFrom(underlay(4, 2), underlay(4, 2), underlay(6, 2), '192.0.2.99');
 const segment = fc.oneof(

@@ -1,6 +1,8 @@
 // What comes from peers: what is opened, and the name of every reason why not.
+
 import { describe, expect, it } from 'vitest';
 import { RX_FLAG_TRUNCATED } from '../../../asm/layout/burst.ts';
+import { FIRST_SOCKET_SLOT } from '../../../asm/layout/memory.ts';
 import { SOCKET_NONE, TUNNEL_VXLAN } from '../../../asm/layout/tables.ts';
 import {
   be,
@@ -117,8 +119,8 @@ describe.each(combinations)('decapsulation: $encapsulation over IPv$underlay', (
   it('drops a datagram that was longer than its buffer, and one from a socket that is no tunnel', () => {
     const datagram = fromPeer(1, udpPacket(between(4), {}), options);
     expect(fate(node.ingress({ ...datagram, flags: RX_FLAG_TRUNCATED }))).toBe('FrameTooLong');
-    node.socket(1100, SOCKET_NONE);
-    expect(fate(node.ingress({ ...datagram, slot: 1100 }))).toBe('WrongEncapsulation');
+    node.socket(FIRST_SOCKET_SLOT + 76, SOCKET_NONE);
+    expect(fate(node.ingress({ ...datagram, slot: FIRST_SOCKET_SLOT + 76 }))).toBe('WrongEncapsulation');
   });
 });
 
