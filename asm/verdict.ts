@@ -45,7 +45,7 @@ export enum Verdict {
   Ipv6Length,
   /** An extension header runs over the end, or the chain is too long. */
   Ipv6Extension,
-  /** A fragment whose end passes 65535 bytes, or which is not a multiple of 8. */
+  /** A fragment whose end passes 65535 bytes, which is not a multiple of 8, or lies over a transport header. */
   FragmentMalformed,
   /** A later fragment whose first one is not known and whose ports are needed. */
   FragmentWithoutFirst,

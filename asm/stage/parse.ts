@@ -270,7 +270,12 @@ function parseTransport(
   let ports: u32 = 0;
   let tcpFlags: u32 = 0;
   if (flags & PACKET_IS_LATER_FRAGMENT) {
-    // Data: the transport header was in the first one.
+    // Data: the first one must hold the whole transport header, so that none may begin within it, and lay other bytes
+    // over those that policy and connections have seen (RFC 1858 §4, RFC 3128).
+    if (packet.fragmentOffset() < leastHeaderOf(protocol)) {
+      packet.setVerdict(Verdict.FragmentMalformed);
+      return;
+    }
   } else if (protocol === PROTOCOL_TCP) {
     const tcp = Tcp.at(p);
     if (bytes < TCP_LEN || tcp.headerLength() < TCP_LEN || tcp.headerLength() > bytes) {
@@ -323,6 +328,10 @@ function parseTransport(
   packet.setFlags(flags);
   packet.setPortPair(ports);
   packet.setHash(flowHash(packet.source(), packet.destination(), ports, protocol));
+}
+
+function leastHeaderOf(protocol: u32): u32 {
+  return protocol === PROTOCOL_TCP ? TCP_LEN : protocol === PROTOCOL_SCTP ? SCTP_LEN : 0;
 }
 
 function portsOf(sport: u32, dport: u32): u32 {

@@ -11,6 +11,8 @@ import {
   ipPacket,
   ipv4,
   ipv6,
+  SCTP,
+  TCP,
   tcp,
   tcpPacket,
   udp,
@@ -190,6 +192,11 @@ describe('parse', () => {
       'FragmentMalformed',
     ],
     ['an empty fragment', ipv4({ ...v4, df: false, offset: 8 }, new Uint8Array()), 'FragmentMalformed'],
+    ...[TCP, SCTP].map((protocol): [string, Uint8Array, string] => [
+      `a fragment over the header of protocol ${protocol} (RFC 1858)`,
+      ipv4({ ...v4, protocol, df: false, offset: 8 }, payload),
+      'FragmentMalformed',
+    ]),
   ])('IPv4 with %s (RFC 791)', (_, packet, verdict) => {
     expect(fateOf(packet)).toBe(verdict);
   });
@@ -222,6 +229,11 @@ describe('parse', () => {
     [
       'a fragment of no multiple of 8 bytes with more to come',
       ipv6({ ...v6, extensions: [fragmentHeader(0, true, 1)] }, udp(v6, {}, new Uint8Array(5))),
+      'FragmentMalformed',
+    ],
+    [
+      'a fragment over a TCP header',
+      ipv6({ ...v6, protocol: TCP, extensions: [fragmentHeader(16, false, 1)] }, payload),
       'FragmentMalformed',
     ],
     [
@@ -300,7 +312,7 @@ describe('virtio_net_hdr that contradicts its frame', () => {
     ['a superframe whose checksum begins elsewhere', tcp4, { ...right4, start: 35 }],
     [
       'a superframe that is a later fragment',
-      ipv4({ ...v4, protocol: 6, df: false, offset: 8, mf: true }, large),
+      ipv4({ ...v4, protocol: 6, df: false, offset: 48, mf: true }, large),
       right4,
     ],
     ['a superframe that is echo', echoPacket(v4, 1, large), right4],
