@@ -26,18 +26,11 @@ import {
 import { HASH_BASE, HASH_COUNT, HASH_MASK, TABLES_FRONTENDS } from '../layout/tables';
 import { isSameAddress } from '../wire/address';
 import { hashWords } from './hash';
-import { tablesAlloc } from './snapshot';
+import { hashAlloc, word64 } from './snapshot';
 
 /** Empty frontends, room for `count`. @returns false when they do not fit the area */
 export function frontendsAlloc(area: usize, count: u32): bool {
-  let slots: u32 = 16;
-  while (slots < count << 1) slots <<= 1;
-  const base = tablesAlloc(area, <u64>slots * FRONTEND_SIZE);
-  if (base === 0) return false;
-  store<u32>(area + TABLES_FRONTENDS, base, HASH_BASE);
-  store<u32>(area + TABLES_FRONTENDS, slots - 1, HASH_MASK);
-  store<u32>(area + TABLES_FRONTENDS, 0, HASH_COUNT);
-  return true;
+  return hashAlloc(area, TABLES_FRONTENDS, count, FRONTEND_SIZE);
 }
 
 function keyOf(protocol: u32, port: u32): u32 {
@@ -92,8 +85,8 @@ export function frontendPut(
   inside: u32,
   outside: u32,
 ): bool {
-  const low = <u64>a0 | ((<u64>a1) << 32);
-  const high = <u64>a2 | ((<u64>a3) << 32);
+  const low = word64(a0, a1);
+  const high = word64(a2, a3);
   const row = rowOf(area, low, high, keyOf(protocol, port));
   if (load<u8>(row, FRONTEND_KIND) === 0) {
     const count = load<u32>(area + TABLES_FRONTENDS, HASH_COUNT);
@@ -122,7 +115,7 @@ export function frontendRemove(
 ): void {
   const base = <usize>load<u32>(area + TABLES_FRONTENDS, HASH_BASE);
   const mask = load<u32>(area + TABLES_FRONTENDS, HASH_MASK);
-  let gap = rowOf(area, <u64>a0 | ((<u64>a1) << 32), <u64>a2 | ((<u64>a3) << 32), keyOf(protocol, port));
+  let gap = rowOf(area, word64(a0, a1), word64(a2, a3), keyOf(protocol, port));
   if (load<u8>(gap, FRONTEND_KIND) === 0) return;
   let slot = <u32>((gap - base) / FRONTEND_SIZE);
   let gapSlot = slot;

@@ -39,7 +39,8 @@ import {
 import { hashWords } from './hash';
 import { isMapped, prefixFind } from './prefix';
 
-function word64(low: u32, high: u32): u64 {
+/** Half of an address argument. */
+export function word64(low: u32, high: u32): u64 {
   return <u64>low | ((<u64>high) << 32);
 }
 
@@ -67,7 +68,8 @@ export function tablesBegin(
   store<u32>(area, epoch, TABLES_EPOCH);
   store<u32>(area, <u32>area + TABLES_HEADER_SIZE, TABLES_FREE);
   store<u32>(area, <u32>area + size, TABLES_END);
-  if (!hashAlloc(area, TABLES_ENDPOINTS, endpoints) || !hashAlloc(area, TABLES_PEERS, peers)) return false;
+  if (!hashAlloc(area, TABLES_ENDPOINTS, endpoints, HASH_ROW_SIZE)) return false;
+  if (!hashAlloc(area, TABLES_PEERS, peers, HASH_ROW_SIZE)) return false;
   const tunnelRows = tablesAlloc(area, <u64>tunnels * TUNNEL_SIZE);
   const portRows = tablesAlloc(area, <u64>ports * PORT_SIZE);
   if (tunnelRows === 0 || portRows === 0) return false;
@@ -78,12 +80,14 @@ export function tablesBegin(
   return true;
 }
 
-function hashAlloc(area: usize, table: u32, count: u32): bool {
+/** An empty hash at `table` with room for `count` rows of so many bytes. @returns false when it does not fit the area */
+export function hashAlloc(area: usize, table: u32, count: u32, rowSize: u32): bool {
   const slots = slotsFor(count);
-  const base = tablesAlloc(area, <u64>slots * HASH_ROW_SIZE);
+  const base = tablesAlloc(area, <u64>slots * rowSize);
   if (base === 0) return false;
   store<u32>(area + table, base, HASH_BASE);
   store<u32>(area + table, slots - 1, HASH_MASK);
+  store<u32>(area + table, 0, HASH_COUNT);
   return true;
 }
 
