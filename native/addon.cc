@@ -44,6 +44,7 @@ constexpr SetUpExport kSetUpExports[] = {
     {"keepCapabilities", keepCapabilities},
     {"threadId", threadId},
     {"notify", notify},
+    {"listenerUser", listenerUser},
     {"probe", probe},
 };
 

@@ -70,8 +70,9 @@ napi_value dropCapabilities(Environment&, const Arguments&);
 napi_value keepCapabilities(Environment&, const Arguments&);
 napi_value threadId(Environment&, const Arguments&);
 
-// notify.cc
+// unix_socket.cc
 napi_value notify(Environment&, const Arguments&);
+napi_value listenerUser(Environment&, const Arguments&);
 
 // probe.cc
 napi_value probe(Environment&, const Arguments&);

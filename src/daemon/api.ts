@@ -8,7 +8,13 @@
  *     GET    /v1/status  /metrics  /livez  /readyz  /healthz
  */
 import { chmodSync, rmSync } from 'node:fs';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
 import type { Logger } from 'pino';
 import type { CniAnswer } from '../cni/service.ts';
 import { nameField } from '../config/fields.ts';
@@ -17,6 +23,7 @@ import type { Address } from '../net/address.ts';
 import type { Health, Verdict } from './health.ts';
 import { type PortPlace, portRequest } from './ports/port-file.ts';
 import { PortError } from './ports/ports.ts';
+import { publicServer } from './public-server.ts';
 
 /** What the API is made of. */
 export interface ApiHandlers {
@@ -36,6 +43,7 @@ export class Api {
   readonly #handlers: ApiHandlers;
   readonly #log: Logger;
   readonly #servers: Server[] = [];
+  #metrics: ReturnType<ApiHandlers['metrics']> | undefined;
 
   constructor(handlers: ApiHandlers, log: Logger) {
     this.#handlers = handlers;
@@ -45,18 +53,21 @@ export class Api {
   /** Takes the place of a socket that a predecessor left. */
   async listen(socket: string): Promise<void> {
     rmSync(socket, { force: true });
-    await this.#start((request) => this.#answer(request), { path: socket });
+    const answer = this.#answering((request) => this.#answer(request));
+    await this.#start(createServer(answer), { path: socket });
     chmodSync(socket, 0o600);
   }
 
   /** Serves /metrics and what says whether the daemon works. */
   async listenMetrics({ address, port }: { address: Address; port: number }): Promise<void> {
-    await this.#start((request) => this.#public(request), { host: address.text, port });
+    const answer = this.#answering((request) => this.#public(request));
+    await this.#start(publicServer(answer), { host: address.text, port });
   }
 
   /** Serves only what says whether the daemon works. */
   async listenHealth({ address, port }: { address: Address; port: number }): Promise<void> {
-    await this.#start((request) => this.#healthOnly(request), { host: address.text, port });
+    const answer = this.#answering((request) => this.#healthOnly(request));
+    await this.#start(publicServer(answer), { host: address.text, port });
   }
 
   async close(): Promise<void> {
@@ -71,16 +82,16 @@ export class Api {
     );
   }
 
-  #start(
-    answer: (request: IncomingMessage) => Promise<Answer>,
-    where: { path: string } | { host: string; port: number },
-  ): Promise<void> {
-    const server = createServer((request, response) => {
+  #answering(answer: (request: IncomingMessage) => Promise<Answer>): RequestListener {
+    return (request, response) => {
       answer(request)
         .catch((error: unknown) => this.#refusal(request, error))
         .then((result) => send(response, result))
         .catch((error: unknown) => this.#log.debug({ err: error }, 'an API client has gone'));
-    });
+    };
+  }
+
+  #start(server: Server, where: { path: string } | { host: string; port: number }): Promise<void> {
     this.#servers.push(server);
     return new Promise((resolve, reject) => {
       server.once('error', reject);
@@ -116,7 +127,11 @@ export class Api {
 
   async #public(request: IncomingMessage): Promise<Answer> {
     if (pathOf(request) !== '/metrics' || request.method !== 'GET') return this.#healthOnly(request);
-    return { status: 200, ...(await this.#handlers.metrics()) };
+    // Those who ask at the same time share one look: it goes through all ports, peers and decisions.
+    this.#metrics ??= this.#handlers.metrics().finally(() => {
+      this.#metrics = undefined;
+    });
+    return { status: 200, ...(await this.#metrics) };
   }
 
   async #healthOnly(request: IncomingMessage): Promise<Answer> {
@@ -152,7 +167,8 @@ type Answer =
     }
   | { readonly status: number; readonly contentType: string; readonly text: string };
 
-const pathOf = ({ url }: IncomingMessage): string => new URL(url ?? '/', 'http://daemon').pathname;
+/** Not by URL, which throws where a stranger sends nonsense. */
+const pathOf = ({ url = '/' }: IncomingMessage): string => url.split('?', 1)[0] ?? '/';
 
 const verdict = (json: Verdict): Answer => ({ status: json.ok ? 200 : 503, json });
 

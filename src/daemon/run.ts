@@ -147,7 +147,7 @@ async function startDaemon(
   const module = compileDataPath();
   const wasm = instantiate<ControlExports>(module, memory.wasm);
   const flowsKept = openFlows(addon, wasm, memory, plan, join(runDirectory, 'flows'));
-  await claimNamespace();
+  await claimNamespace(addon, log);
   // The flow file is locked now: no other daemon has this directory.
   writeFileSync(pidFile, `${process.pid}\n`, { mode: 0o600 });
   const offloads = chooseOffloads(config, addon.probe(), inherited === undefined);

@@ -254,6 +254,12 @@ export interface Addon {
    */
   notify(path: string, text: string): void;
 
+  /**
+   * User id of who listens at a Unix stream socket, as this process' user namespace has it: SO_PEERCRED, which nobody can
+   * forge. The path is as for `notify`. ECONNREFUSED: nobody listens, EAGAIN: too many wait there to be accepted.
+   */
+  listenerUser(path: string): number;
+
   /** What the host gives, tried on descriptors that are thrown away. */
   probe(): HostFeatures;
 }

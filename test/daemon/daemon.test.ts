@@ -8,6 +8,7 @@ import { type Netns, netns } from '../support/netns.ts';
 import { type OverweftNode, overweftNode, program } from '../support/overweft-node.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 import { overweft, run } from '../support/run.ts';
+import { STRANGER, stranger } from '../support/stranger.ts';
 
 interface Answer {
   readonly status: number;
@@ -403,6 +404,17 @@ describeWith([root, tun], 'daemon', () => {
       expect(second.status).toBe(1);
       expect(second.stderr).toContain('another daemon runs in this network namespace');
       expect((await call(socket, 'GET', '/healthz')).status).toBe(200);
+    });
+
+    it('starts where a stranger has taken its name', async () => {
+      await using ns = await netns('owctl-stranger');
+      await ns.exec('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'lo');
+      using _stranger = await stranger('overweft-node', ns.name);
+      const underlay = { addresses: ['192.0.2.1'] };
+      await using other = await overweftNode(ns.name, { underlay }, ['10.244.1.0/24'], []);
+      expect(other.log()).toContain(
+        `"user":${STRANGER},"msg":"somebody else has the Unix socket @overweft-node`,
+      );
     });
 
     it('ends when it cannot start, however far it has come', async () => {

@@ -2,11 +2,12 @@
  * Health-check node ports: on each of them a load balancer asks whether this node has endpoints of one Service. Only
  * the node's own processes answer here, never the data path.
  */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 import type { CompiledService } from '../../service/compile.ts';
 import { healthAnswer } from '../../service/health.ts';
+import { publicServer } from '../public-server.ts';
 
 /** Between two tries of a port that somebody else has. */
 const RETRY_MS = 5_000;
@@ -76,7 +77,7 @@ export class HealthChecks {
   }
 
   #listen(port: number, listener: Listener): void {
-    const server = createServer((_, response) => {
+    const server = publicServer((_, response) => {
       const { status, body } = healthAnswer(listener.service, this.#isHealthy());
       response.writeHead(status, {
         'content-type': 'application/json',

@@ -1,9 +1,12 @@
-// Datagrams to a service manager's socket, by path and by abstract name.
+// Datagrams to a service manager's socket, and whose a listener is, by path and by abstract name.
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { afterAll, describe, expect, it } from 'vitest';
 import { loadAddon } from '../../src/phy/addon.ts';
 import { notified } from '../support/notified.ts';
+import { describeWith, root } from '../support/requires.ts';
+import { STRANGER, stranger } from '../support/stranger.ts';
 
 describe('notify', () => {
   const addon = loadAddon();
@@ -21,5 +24,26 @@ describe('notify', () => {
     const long = `/${'x'.repeat(108)}`;
     expect(() => addon.notify(long, 'x')).toThrow(expect.objectContaining({ code: 'ENAMETOOLONG' }));
     expect(() => addon.notify('', 'x')).toThrow(TypeError);
+  });
+});
+
+describe('listenerUser', () => {
+  const addon = loadAddon();
+
+  it('is the one of the process that listens', async () => {
+    const name = `overweft-listener-${process.pid}`;
+    const server = createServer((connection) => connection.destroy());
+    await new Promise<void>((resolve) => server.listen(`\0${name}`, resolve));
+    expect(addon.listenerUser(`@${name}`)).toBe(process.geteuid?.());
+    server.close();
+    expect(() => addon.listenerUser(`@${name}`)).toThrow(expect.objectContaining({ code: 'ECONNREFUSED' }));
+  });
+
+  describeWith([root], 'of an ordinary user', () => {
+    it('is his', async () => {
+      const name = `overweft-stranger-${process.pid}`;
+      using _stranger = await stranger(name);
+      expect(addon.listenerUser(`@${name}`)).toBe(STRANGER);
+    });
   });
 });
