@@ -59,7 +59,7 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
     EndpointSlice: [] as EndpointSliceObject[],
   };
   const faults: StoreFault[] = [];
-  const ignored: Record<string, number> = {};
+  const ignored = noCounts();
   /** File in which each object was first seen. */
   const seen = new Map<string, string>();
   for (const [file, reading] of readings) {
@@ -94,10 +94,13 @@ export function joinReadings(readings: readonly (readonly [file: string, FileRea
   };
 }
 
+/** By kind, which may be `constructor`. */
+const noCounts = (): Record<string, number> => Object.create(null);
+
 class ManifestReader implements FileReading {
   readonly objects: AnyObject[] = [];
   readonly faults: StoreFault[] = [];
-  readonly ignored: Record<string, number> = {};
+  readonly ignored = noCounts();
   readonly #file: string;
 
   constructor(file: string) {
