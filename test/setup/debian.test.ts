@@ -1,6 +1,6 @@
 import { env } from 'node:process';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { hasCommand, missingPackages } from '../../../src/setup/debian.mjs';
+import { hasCommand, missingPackages } from '../../src/setup/debian.mjs';
 
 describe('missing Debian packages', () => {
   let path: string | undefined;

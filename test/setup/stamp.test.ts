@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { relative } from 'node:path';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
-import { root } from '../../../src/setup/runtime.mjs';
-import { contentHash, filesBelow, Stamp } from '../../../src/setup/stamp.mjs';
+import { root } from '../../src/setup/runtime.mjs';
+import { contentHash, filesBelow, Stamp } from '../../src/setup/stamp.mjs';
 
 mkdirSync(`${root}build`, { recursive: true });
 const folder = mkdtempSync(`${root}build/stamp-`);

@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest';
-import { OFFLOAD_COALESCE, OFFLOAD_TSO, OFFLOAD_UDP_SEGMENT, OFFLOAD_USO } from '../../asm/layout/memory.ts';
-import { ladder } from '../../src/daemon/peers/path-mtu.ts';
-import { chooseOffloads, maxBatch, offloadBits } from '../../src/daemon/ports/offloads.ts';
-import type { HostFeatures, Probe } from '../../src/phy/addon.ts';
-import { loadConfigText } from '../support/configuration.ts';
+import {
+  OFFLOAD_COALESCE,
+  OFFLOAD_TSO,
+  OFFLOAD_UDP_SEGMENT,
+  OFFLOAD_USO,
+} from '../../../asm/layout/memory.ts';
+import { chooseOffloads, maxBatch, offloadBits } from '../../../src/daemon/ports/offloads.ts';
+import type { HostFeatures, Probe } from '../../../src/phy/addon.ts';
+import { loadConfigText } from '../../support/configuration.ts';
 
 const yes: Probe = { available: true };
 const no: Probe = { available: false, code: 'EINVAL', errno: -22, syscall: 'ioctl(TUNSETOFFLOAD)' };
@@ -61,22 +65,5 @@ describe('offloads', () => {
     ['7.0.0', 128],
   ])('send as many datagrams at once as Linux %s takes', (kernel, most) => {
     expect(maxBatch(kernel)).toBe(most);
-  });
-});
-
-describe('path MTU ladder', () => {
-  it('has rungs strictly between, ever closer', () => {
-    for (let low = 1280, high = 9000, rounds = 0; high - low > 1; rounds++) {
-      const rungs = ladder(low, high);
-      expect(rungs.length).toBeGreaterThan(0);
-      expect(rungs.length).toBeLessThanOrEqual(16);
-      expect(rungs.every((size) => size > low && size < high)).toBe(true);
-      expect(rounds).toBeLessThan(5);
-      [low, high] = [
-        rungs.findLast((size) => size <= 1404) ?? low,
-        rungs.find((size) => size > 1404) ?? high,
-      ];
-      expect(low <= 1404 && high > 1404).toBe(true);
-    }
   });
 });

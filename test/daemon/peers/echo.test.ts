@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { echoRequest, echoRequestIp, readEchoReply } from '../../src/daemon/peers/echo.ts';
-import { address } from '../../src/net/address.ts';
+import { echoRequest, echoRequestIp, readEchoReply } from '../../../src/daemon/peers/echo.ts';
+import { address } from '../../../src/net/address.ts';
 
 const echo = { identifier: 0x1234, sequence: 0x0102 };
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { announcements } from '../../src/daemon/outside/announcement.ts';
-import { address } from '../../src/net/address.ts';
-import { checksum } from '../../src/net/checksum.ts';
+import { announcements } from '../../../src/daemon/outside/announcement.ts';
+import { address } from '../../../src/net/address.ts';
+import { checksum } from '../../../src/net/checksum.ts';
 
 const mac = Uint8Array.from([2, 0, 0, 0, 0, 7]);
 const hex = (frame: Uint8Array | undefined) => Buffer.from(frame ?? []).toString('hex');

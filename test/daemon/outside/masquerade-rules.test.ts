@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest';
-import { parseConfig } from '../../src/config/load.ts';
-import { masqueradeCommands } from '../../src/daemon/outside/masquerade-rules.ts';
-import { address } from '../../src/net/address.ts';
-import { prefix } from '../../src/net/prefix.ts';
+import { parseConfig } from '../../../src/config/load.ts';
+import { masqueradeCommands } from '../../../src/daemon/outside/masquerade-rules.ts';
+import { address } from '../../../src/net/address.ts';
+import { prefix } from '../../../src/net/prefix.ts';
 
 const config = parseConfig(
   `{ node: node-1, store: { type: file, directory: /m }, underlay: { addresses: [192.0.2.1] },

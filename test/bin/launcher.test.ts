@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { root } from '../../../src/setup/runtime.mjs';
-import { run } from '../../support/run.ts';
+import { root } from '../../src/setup/runtime.mjs';
+import { run } from '../support/run.ts';
 
 // A checkout of its own, with a program that shows what the launcher handed to it.
 const checkout = mkdtempSync(`${tmpdir()}/overweft-launcher-`);

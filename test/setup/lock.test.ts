@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
-import { locked } from '../../../src/setup/lock.mjs';
-import { run } from '../../support/run.ts';
+import { locked } from '../../src/setup/lock.mjs';
+import { run } from '../support/run.ts';
 
 const folder = mkdtempSync(`${tmpdir()}/overweft-lock-`);
 const lockFile = `${folder}/lock`;
