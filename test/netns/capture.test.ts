@@ -5,9 +5,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { ping } from '../../src/lab/traffic.ts';
 import type { ReplayedPacket } from '../../src/replay/replay.ts';
 import { readAll } from '../capture-file/bytes.ts';
+import { answersPing } from '../support/answers-ping.ts';
 import { type Netns, netns } from '../support/netns.ts';
 import { program } from '../support/overweft-node.ts';
 import { describeWith, root } from '../support/requires.ts';
@@ -27,8 +27,11 @@ describeWith([root], 'overweft capture', () => {
     rmSync(folder, { recursive: true });
   });
 
-  /** Captures while pings pass, until it ends by itself or is interrupted. */
-  async function captured(args: readonly string[], isEndless: boolean) {
+  /**
+   * Captures while pings pass.
+   * @param written packets that are in the file by now: interrupts it when that are so many; otherwise it ends by itself
+   */
+  async function captured(args: readonly string[], written?: { count: () => number; wanted: number }) {
     const [command = '', ...before] = program;
     const child = spawn('ip', ['netns', 'exec', name, command, ...before, 'capture', ...args]);
     let stdout = '';
@@ -46,9 +49,9 @@ describeWith([root], 'overweft capture', () => {
     const closed = once(child, 'close');
     await begun;
     try {
-      expect(await ping(name, '127.0.0.1')).not.toBeNull();
-      expect(await ping(name, '::1')).not.toBeNull();
-      if (isEndless) await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(await answersPing(name, '127.0.0.1')).toBe(true);
+      expect(await answersPing(name, '::1')).toBe(true);
+      if (written) await expect.poll(written.count).toBe(written.wanted);
       else await expect.poll(() => child.exitCode, { message: stderr }).not.toBeNull();
     } finally {
       child.kill('SIGINT');
@@ -80,7 +83,7 @@ describeWith([root], 'overweft capture', () => {
   });
 
   it('decodes what passes, until so many packets', async () => {
-    const { status, stdout } = await captured(['lo', '--json', '--count', '4'], false);
+    const { status, stdout } = await captured(['lo', '--json', '--count', '4']);
     expect(status).toBe(0);
     const packets = stdout
       .trim()
@@ -98,7 +101,11 @@ describeWith([root], 'overweft capture', () => {
 
   it('writes packets with their verdicts as comments, until it is interrupted', async () => {
     const file = join(folder, 'written.pcapng');
-    const { status, stderr } = await captured(['any', '--write', file, '--filter', 'icmp'], true);
+    const count = () => readAll(file).packets.length;
+    const { status, stderr } = await captured(['any', '--write', file, '--filter', 'icmp'], {
+      count,
+      wanted: 2,
+    });
     expect(status).toBe(0);
     expect(stderr).toMatch(/2 packets\n2 forward/);
     const { packets, error } = readAll(file);
@@ -111,7 +118,7 @@ describeWith([root], 'overweft capture', () => {
   });
 
   it('ends with the reason when its file takes no more', async () => {
-    const { status, stderr } = await captured(['lo', '--write', '/dev/full'], false);
+    const { status, stderr } = await captured(['lo', '--write', '/dev/full']);
     expect(status).toBe(1);
     expect(stderr).toContain('overweft: /dev/full: ENOSPC');
     expect(stderr, 'no stack').not.toMatch(/^ {4}at /m);

@@ -11,6 +11,7 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { answersPing } from '../support/answers-ping.ts';
 import { plugin } from '../support/cni.ts';
 import { goTools } from '../support/go-tools.ts';
 import { type Lab, labUp } from '../support/lab.ts';
@@ -63,8 +64,6 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
     if (status !== 0) throw new Error(`cnitool ${verb}: ${stderr}${stdout}`);
     return stdout;
   };
-  const reaches = async (to = ''): Promise<boolean> =>
-    (await run('ping', ['-c', '1', '-W', '2', to], { netns: POD })).status === 0;
   const ledger = () =>
     JSON.parse(readFileSync(`${dirname(lab.nodes[0]?.socket ?? '')}/attachments.json`, 'utf8'));
 
@@ -75,7 +74,7 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
       await netns(POD);
       const result = JSON.parse(await succeeds('add'));
       expect(result).toMatchObject({ cniVersion: version, interfaces: [{ name: 'eth0' }] });
-      for (const to of lab.pods[1]?.ips ?? []) expect(await reaches(to), to).toBe(true);
+      for (const to of lab.pods[1]?.ips ?? []) expect(await answersPing(POD, to), to).toBe(true);
       if (version !== '0.3.1') await succeeds('check');
       await succeeds('status');
       await succeeds('del');
@@ -100,7 +99,7 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
     expect(addresses).toEqual(['10.244.1.200/32', 'fd00:244:1::200/128']);
     const reserved = () => readdirSync(`${dataDir}/${NETWORK}`).filter((name) => /^[\d.]+$|^fd00/.test(name));
     expect(reserved()).toHaveLength(2);
-    for (const to of lab.pods[1]?.ips ?? []) expect(await reaches(to), to).toBe(true);
+    for (const to of lab.pods[1]?.ips ?? []) expect(await answersPing(POD, to), to).toBe(true);
     await succeeds('check');
     await succeeds('status');
     await succeeds('del');
@@ -112,7 +111,7 @@ describeWith([root, tun, command('go')], 'clients of the CNI project', () => {
     await netns(POD);
     expect(JSON.parse(await succeeds('add')).interfaces).toHaveLength(1);
     expect((await run('ip', ['link', 'show', 'eth0'], { netns: POD })).stdout).toContain('mtu 1400');
-    expect(await reaches(lab.pods[1]?.ips[0])).toBe(true);
+    expect(await answersPing(POD, lab.pods[1]?.ips[0] ?? '')).toBe(true);
     await succeeds('check');
     await succeeds('del');
   });

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { daemonStatus } from '../../src/daemon/client.ts';
+import { ping } from '../../src/lab/traffic.ts';
+import { answersPing } from '../support/answers-ping.ts';
 import { callPlugin, container } from '../support/cni.ts';
 import { type Lab, labUp } from '../support/lab.ts';
 import { type Netns, netns } from '../support/netns.ts';
@@ -32,8 +34,6 @@ describeWith([root, tun], 'CNI', () => {
     if (status !== 0) throw new Error(JSON.stringify(json));
     return json;
   };
-  const reaches = async (from: string, to: string): Promise<boolean> =>
-    (await run('ping', ['-c', '1', '-W', '2', to], { netns: from })).status === 0;
   const portNames = async () => (await daemonStatus(socket)).ports.map(({ name }) => name);
   const ledger = () => JSON.parse(readFileSync(`${dirname(socket)}/attachments.json`, 'utf8'));
   const attached = () => ledger().attachments.map(({ containerId }: { containerId: string }) => containerId);
@@ -91,7 +91,7 @@ describeWith([root, tun], 'CNI', () => {
       const [link] = JSON.parse(await exec('ip', '-json', 'address', 'show', 'dev', 'eth0'));
       expect(link).toMatchObject({ address: json.interfaces[0].mac, mtu: 1450 });
       for (const to of lab.pods.flatMap(({ ips }) => ips))
-        expect(await reaches('owcni-a', to), to).toBe(true);
+        expect(await answersPing('owcni-a', to), to).toBe(true);
       expect(await portNames()).toContain('default/owcni-a');
     });
 
@@ -113,7 +113,7 @@ describeWith([root, tun], 'CNI', () => {
       await add('owcni-a');
       const again = await callPlugin('ADD', config(), container('owcni-a'));
       expect(again).toMatchObject({ status: 1, json: { code: 102, msg: expect.stringContaining('eth0') } });
-      expect(await reaches('owcni-a', lab.pods[1]?.ips[0] ?? '')).toBe(true);
+      expect(await answersPing('owcni-a', lab.pods[1]?.ips[0] ?? '')).toBe(true);
       await callPlugin('DEL', config(), container('owcni-a'));
       await exec('ip', 'link', 'add', 'eth0', 'type', 'veth', 'peer', 'name', 'eth1');
       const other = await callPlugin('ADD', config(), container('owcni-a'));
@@ -176,9 +176,9 @@ describeWith([root, tun], 'CNI', () => {
         expect((await callPlugin('ADD', config(), locked)).status).toBe(0);
         await add('owcni-b');
         const target = lab.pods[1]?.ips[0] ?? '';
-        expect(await reaches('owcni-b', target)).toBe(true);
+        expect(await answersPing('owcni-b', target)).toBe(true);
         // The policy is read within a moment of its writing.
-        await expect.poll(() => reaches('owcni-a', target)).toBe(false);
+        await expect.poll(() => ping('owcni-a', target)).toBeNull();
         const { ports } = await daemonStatus(socket);
         expect(ports.find(({ name }) => name === 'locked/web')?.isolated).toEqual(['egress']);
       } finally {
@@ -195,8 +195,8 @@ describeWith([root, tun], 'CNI', () => {
       const addresses = results.flatMap(({ ips }) => bare(ips));
       expect(new Set(addresses).size).toBe(100);
       for (const i of [0, 24, 49]) {
-        expect(await reaches(`owcni-${i}`, lab.pods[1]?.ips[1] ?? ''), `owcni-${i}`).toBe(true);
-        expect(await reaches(`owcni-${i}`, addresses[50] ?? ''), `owcni-${i}`).toBe(true);
+        expect(await answersPing(`owcni-${i}`, lab.pods[1]?.ips[1] ?? ''), `owcni-${i}`).toBe(true);
+        expect(await answersPing(`owcni-${i}`, addresses[50] ?? ''), `owcni-${i}`).toBe(true);
       }
       const gone = await Promise.all(names.map((name) => callPlugin('DEL', config(), container(name))));
       expect(gone.map(({ status }) => status)).toEqual(names.map(() => 0));
@@ -229,7 +229,7 @@ describeWith([root, tun], 'CNI', () => {
         options: ['ndots:5'],
       });
       expect(await exec('ip', 'link', 'show', 'eth0')).toContain('02:11:22:33:44:55');
-      for (const to of lab.pods[1]?.ips ?? []) expect(await reaches('owcni-a', to), to).toBe(true);
+      for (const to of lab.pods[1]?.ips ?? []) expect(await answersPing('owcni-a', to), to).toBe(true);
       await pod('owcni-b');
       const taken = await callPlugin(
         'ADD',
@@ -476,7 +476,7 @@ describeWith([root, tun], 'CNI', () => {
       expect(calls()).toEqual(['ADD owcni-a eth0 /run/netns/owcni-a']);
       expect(JSON.parse(readFileSync(`${scratch}/stdin`, 'utf8'))).toEqual(config('1.1.0', { ipam }));
       expect(await exec('ip', 'route')).toMatch(/192\.0\.2\.0\/24 via 169\.254\.1\.1 .* metric 7 .*mtu 1400/);
-      expect(await reaches('owcni-a', lab.pods[1]?.ips[0] ?? '')).toBe(true);
+      expect(await answersPing('owcni-a', lab.pods[1]?.ips[0] ?? '')).toBe(true);
       const prevResult = json;
       const checked = await callPlugin(
         'CHECK',

@@ -59,7 +59,7 @@ describeWith([root, tun], 'router', () => {
           '-c',
           '1',
           '-W',
-          '1',
+          '10',
           far[index] ?? '',
         ];
         const { stdout, stderr } = await inPod1('ping', ...oversize);
@@ -73,9 +73,9 @@ describeWith([root, tun], 'router', () => {
     });
 
     it('reports a packet whose hop count is used up', async () => {
-      const { stdout } = await inPod1('ping', '-n', '-t', '1', '-c', '1', '-W', '1', far[index] ?? '');
+      const { stdout } = await inPod1('ping', '-n', '-t', '1', '-c', '1', '-W', '10', far[index] ?? '');
       expect(stdout).toMatch(/Time to live exceeded|Hop limit/i);
-      expect((await inPod1('ping', '-n', '-t', '2', '-c', '1', '-W', '1', far[index] ?? '')).status).toBe(0);
+      expect((await inPod1('ping', '-n', '-t', '2', '-c', '1', '-W', '10', far[index] ?? '')).status).toBe(0);
     });
 
     it.each([

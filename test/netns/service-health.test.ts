@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { daemonStatus } from '../../src/daemon/client.ts';
 import { trafficIn } from '../../src/lab/traffic.ts';
-import { type Lab, labUp } from '../support/lab.ts';
+import type { Lab } from '../support/lab.ts';
 import type { Netns } from '../support/netns.ts';
-import { outsideHost } from '../support/outside.ts';
+import { labAndOutside, type OutsideLab } from '../support/outside.ts';
 import { describeWith, root, tun } from '../support/requires.ts';
 import { run } from '../support/run.ts';
 import { type EndpointFields, service, slice } from '../support/services.ts';
@@ -16,22 +16,20 @@ const PATIENCE = { timeout: 20_000, interval: 200 };
 
 const client = (address: string, port: number) => `
 import http.client, json
-c = http.client.HTTPConnection('${address}', ${port}, timeout=2); c.request('GET', '/')
+c = http.client.HTTPConnection('${address}', ${port}, timeout=10); c.request('GET', '/')
 r = c.getresponse()
 print(json.dumps({'status': r.status, 'headers': dict(r.getheaders()), 'body': json.loads(r.read())}))
 `;
 
 describeWith([root, tun], 'health-check node ports', () => {
+  let all: OutsideLab;
   let lab: Lab;
   let outside: Netns;
   beforeAll(async () => {
-    lab = await labUp();
-    outside = await outsideHost();
+    all = await labAndOutside([]);
+    ({ lab, outside } = all);
   });
-  afterAll(async () => {
-    await outside?.[Symbol.asyncDispose]();
-    await lab?.[Symbol.asyncDispose]();
-  });
+  afterAll(() => all?.[Symbol.asyncDispose]());
 
   const write = (file: string, object: object) =>
     writeFileSync(join(lab.manifests, file), JSON.stringify(object));

@@ -5,6 +5,7 @@ import { parse, stringify } from 'yaml';
 import { daemonStatus } from '../../src/daemon/client.ts';
 import { daemonReady, startDaemon } from '../../src/lab/daemon.ts';
 import { ping, type Traffic, trafficIn } from '../../src/lab/traffic.ts';
+import { answersPing } from '../support/answers-ping.ts';
 import { callPlugin, container } from '../support/cni.ts';
 import { type Etcd, etcd } from '../support/etcd.ts';
 import { type Lab, labLogs, labUp, restart } from '../support/lab.ts';
@@ -80,7 +81,7 @@ describeWith([root, tun, command('go')], 'cluster state in etcd', () => {
     expect((await store(0)).lastError?.message).toMatch(/^etcd \/overweft: /);
     expect((await store(0)).objects).toMatchObject({ Pod: 2 });
     expect((await client.beat({ connection, timeoutMs: 10_000 })).answered).toBe(true);
-    expect(await reaches()).toBe(true);
+    expect(await answersPing('ow-pod1', pod2)).toBe(true);
     await server.start();
     await server.put('/overweft/networkpolicies/default/deny', denyAll);
     await expect.poll(reaches, { timeout: 60_000 }).toBe(false);

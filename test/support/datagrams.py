@@ -12,7 +12,8 @@ Streams of numbered UDP datagrams between network namespaces, and what of them a
         every IP packet on any interface that is there or comes later, but for neighbour and multicast listener
         discovery: [direction, protocol, source, destination, destination port, frames]
 
-Each prints a line when it is ready, and its result as JSON when its stdin closes.
+Each prints a line when it is ready, and its result as JSON when its stdin closes. All but the sink print what there is so
+far whenever they read a line.
 """
 import collections
 import ctypes
@@ -42,25 +43,31 @@ def enter(netns):
     os.close(descriptor)
 
 
-def is_over():
-    return bool(select.select([0], [], [], 0)[0])
+def is_over(so_far):
+    """Whether stdin has closed; answers a line of it."""
+    if not select.select([0], [], [], 0)[0]:
+        return False
+    if os.read(0, 4096) == b"":
+        return True
+    print(json.dumps(so_far()), flush=True)
+    return False
 
 
 def ready():
     print("ready", flush=True)
 
 
-def paced(per_second, send):
-    """Calls send(i) for i from 0 on until stdin closes; returns how often."""
+def paced(per_second, send, result):
+    """Calls send(i) for i from 0 on until stdin closes; returns result(i), i being how often."""
     begin = time.monotonic()
     i = 0
-    while not is_over():
+    while not is_over(lambda: result(i)):
         due = int((time.monotonic() - begin) * per_second)
         while i < due:
             send(i)
             i += 1
         time.sleep(0.001)
-    return i
+    return result(i)
 
 
 def blast(source_port, per_second, *targets):
@@ -84,8 +91,7 @@ def blast(source_port, per_second, *targets):
             refused += 1
 
     ready()
-    tried = paced(int(per_second), send)
-    return {"sent": tried - refused, "refused": refused}
+    return paced(int(per_second), send, lambda tried: {"sent": tried - refused, "refused": refused})
 
 
 def inject(per_second, source, router, port, *targets):
@@ -113,8 +119,7 @@ def inject(per_second, source, router, port, *targets):
             refused += 1
 
     ready()
-    tried = paced(int(per_second), send)
-    return {"sent": tried - refused, "refused": refused}
+    return paced(int(per_second), send, lambda tried: {"sent": tried - refused, "refused": refused})
 
 
 def ipv4_udp(source, destination, port):
@@ -157,6 +162,10 @@ def capture():
     witness = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(ETH_P_ALL))
     witness.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER)
     counts = collections.Counter()
+
+    def result():
+        return [[*key, count] for key, count in counts.items()]
+
     ready()
     while True:
         readable = select.select([0, witness], [], [])[0]
@@ -169,7 +178,8 @@ def capture():
             lost = struct.unpack("II", witness.getsockopt(263, 6, 8))[1]  # SOL_PACKET, PACKET_STATISTICS
             if lost:
                 sys.exit(f"the capture lost {lost} frames")
-            return [[*key, count] for key, count in counts.items()]
+            if is_over(result):
+                return result()
 
 
 def packet_key(data, ethertype):

@@ -8,6 +8,11 @@ export interface Running<Result> extends AsyncDisposable {
   readonly stop: () => Promise<Result>;
 }
 
+/** One that tells of what there is so far, too. */
+export interface Observable<Result> extends Running<Result> {
+  readonly soFar: () => Promise<Result>;
+}
+
 export interface Sent {
   readonly sent: number;
   /** What the sender's own kernel did not take. */
@@ -43,7 +48,7 @@ export const blast = (
     perSecond,
     sourcePort = 40_000,
   }: { targets: readonly Target[]; perSecond: number; sourcePort?: number },
-): Promise<Running<Sent>> =>
+): Promise<Observable<Sent>> =>
   start(
     [
       'blast',
@@ -65,7 +70,7 @@ export const inject = (
     readonly port: number;
     readonly targets: readonly string[];
   },
-): Promise<Running<Sent>> => {
+): Promise<Observable<Sent>> => {
   const { perSecond, source, routerMac, port, targets } = options;
   return start(
     ['inject', netns, `${perSecond}`, source, routerMac, `${port}`, ...targets],
@@ -80,7 +85,7 @@ export const sink = (netns: string, ports: readonly number[]): Promise<Running<A
   );
 
 /** Counts IP packets on all interfaces, those that come later included; discovery apart. */
-export const capture = (netns: string): Promise<Running<Seen[]>> =>
+export const capture = (netns: string): Promise<Observable<Seen[]>> =>
   start(['capture', netns], (result) =>
     (result as [Seen['direction'], string, string, string, number, number][]).map(
       ([direction, protocol, source, destination, port, frames]) => {
@@ -92,7 +97,7 @@ export const capture = (netns: string): Promise<Running<Seen[]>> =>
 async function start<Result>(
   args: readonly string[],
   read: (result: unknown) => Result,
-): Promise<Running<Result>> {
+): Promise<Observable<Result>> {
   const script = fileURLToPath(new URL('datagrams.py', import.meta.url));
   const child = spawn('/usr/bin/python3', [script, ...args], { stdio: ['pipe', 'pipe', 'pipe'] });
   let stderr = '';
@@ -108,6 +113,10 @@ async function start<Result>(
   };
   await line();
   return {
+    soFar: async () => {
+      child.stdin.write('\n');
+      return read(JSON.parse(await line()));
+    },
     stop: async () => {
       child.stdin.end();
       const result = read(JSON.parse(await line()));

@@ -28,8 +28,11 @@ export interface TestPod {
 export interface OverweftNode extends AsyncDisposable {
   readonly daemon: Daemon;
   readonly manifests: string;
-  /** Waits for the daemon's end, asked for by a signal or not, then starts another one in its place. */
-  readonly restart: (signal?: 'SIGTERM' | 'SIGKILL') => Promise<void>;
+  /**
+   * Waits for the daemon's end, asked for by a signal or not, then starts another one in its place.
+   * @param changes of its configuration, from now on
+   */
+  readonly restart: (signal?: 'SIGTERM' | 'SIGKILL', changes?: object) => Promise<void>;
   /** The end of the daemon's log, for a failure's message. */
   readonly log: () => string;
 }
@@ -54,12 +57,13 @@ export async function overweftNode(
     socket: `${directory}/run/overweft.sock`,
     log: `${directory}/daemon.log`,
   };
-  writeConfig(place, {
+  let settings: object = {
     node: place.name,
     runDirectory: `${directory}/run`,
     store: { type: 'file', directory: manifests },
     ...config,
-  });
+  };
+  writeConfig(place, settings);
   const manifest = (name: string, object: object): void =>
     writeFileSync(`${manifests}/${name}.yaml`, JSON.stringify(object));
   manifest('namespace', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'default' } });
@@ -100,8 +104,10 @@ export async function overweftNode(
       return daemon;
     },
     manifests,
-    restart: async (signal) => {
+    restart: async (signal, changes = {}) => {
       await end(signal);
+      settings = { ...settings, ...changes };
+      writeConfig(place, settings);
       daemon = startDaemon(place, program);
       await daemonReady(daemon);
     },

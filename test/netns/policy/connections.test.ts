@@ -67,8 +67,7 @@ describeWith([root, tun], 'policy and connections', () => {
   };
   const yes = [true, true];
   const no = [false, false];
-  /** Limit of statement 21. */
-  const within = { timeout: 5000, interval: 10 };
+  const within = { timeout: 20_000, interval: 10 };
 
   it('NetworkPolicy 22: a change cuts an open connection that it forbids, and leaves the other', async () => {
     const server = agent(far.netns);
@@ -127,6 +126,7 @@ describeWith([root, tun], 'policy and connections', () => {
   });
 
   describe('NetworkPolicy 21: in force within five seconds', () => {
+    const within = { timeout: 5000, interval: 10 };
     const friendly = { matchLabels: { friend: 'yes' } };
     const withLabels = (labels: Record<string, string>) =>
       pod({ name: 'pod-2', node: far.node, ips: far.ips, labels });

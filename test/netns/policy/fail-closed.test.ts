@@ -11,7 +11,7 @@ import { callDaemon, daemonStatus } from '../../../src/daemon/client.ts';
 import type { Status } from '../../../src/daemon/status.ts';
 import { daemonReady, startDaemon } from '../../../src/lab/daemon.ts';
 import { policy } from '../../support/cluster.ts';
-import { blast, capture, inject, type Seen } from '../../support/datagrams.ts';
+import { blast, capture, inject, type Observable, type Seen, type Sent } from '../../support/datagrams.ts';
 import { dropsOf, type Lab, labUp } from '../../support/lab.ts';
 import { comingPod, placeOf } from '../../support/lab-pod.ts';
 import { program } from '../../support/overweft-node.ts';
@@ -44,6 +44,17 @@ const from = (
   );
 
 const framesOf = (seen: readonly Seen[]): number => seen.reduce((sum, { frames }) => sum + frames, 0);
+
+/** Waits until a capture has seen more than so many frames of some kind, however slow the machine is. */
+const untilSeen = (
+  running: Observable<readonly Seen[]>,
+  some: (seen: readonly Seen[]) => readonly Seen[],
+  count: number,
+  message = 'frames',
+) => expect.poll(async () => framesOf(some(await running.soFar())), { message }).toBeGreaterThan(count);
+
+const untilSent = (stream: Observable<Sent>, count: number) =>
+  expect.poll(async () => (await stream.soFar()).sent).toBeGreaterThan(count);
 
 describeWith([root, tun], 'policy fails closed', () => {
   let lab: Lab;
@@ -97,30 +108,30 @@ describeWith([root, tun], 'policy fails closed', () => {
       port: 7002,
       targets: [pod2.ips[0], pod3.ips[0]],
     });
-    await sleep(200);
+    for (const stream of [fromNear, fromFar]) await untilSent(stream, 200);
     pod.declare({ app: 'late' });
     await pod.attach();
-    await sleep(600);
-
-    for (const stream of [fromNear, fromFar, fromNode, out, raw])
-      expect((await stream.stop()).sent).toBeGreaterThan(200);
-    const [atPod, atNear, atFar] = [await inside.stop(), await near.stop(), await far.stop()];
-    expect([...from(atPod, pod3), ...from(atPod, pod2)], 'received').toEqual([]);
-    expect([...from(atNear, late), ...from(atFar, late)], 'sent').toEqual([]);
-    const tried = atPod.filter(
-      ({ direction, port }) => direction === 'out' && (port === 7001 || port === 7002),
-    );
-    expect(framesOf(tried), 'tried to send').toBeGreaterThan(200);
+    for (const stream of [fromNear, fromFar, fromNode, out, raw]) await untilSent(stream, 200);
+    const tried = (seen: readonly Seen[]) =>
+      seen.filter(({ direction, port }) => direction === 'out' && (port === 7001 || port === 7002));
+    await untilSeen(inside, tried, 200, 'tried to send');
     // The zeros are policy's doing: the pod's own node reaches it.
-    const byNode = atPod.filter(({ direction, port }) => direction === 'in' && port === 7000);
-    expect(framesOf(byNode), 'from its own node').toBeGreaterThan(50);
-    const drops = (await status(1)).decisions.filter(({ policies }) =>
-      policies.includes('NetworkPolicy:default/shut'),
-    );
-    expect(drops.map(({ direction, dropped }) => [direction, dropped > 200]).sort()).toEqual([
+    const byNode = (seen: readonly Seen[]) =>
+      seen.filter(({ direction, port }) => direction === 'in' && port === 7000);
+    await untilSeen(inside, byNode, 50, 'from its own node');
+    const drops = async () =>
+      (await status(1)).decisions
+        .filter(({ policies }) => policies.includes('NetworkPolicy:default/shut'))
+        .map(({ direction, dropped }) => [direction, dropped > 200])
+        .sort();
+    await expect.poll(drops).toEqual([
       ['egress', true],
       ['ingress', true],
     ]);
+
+    const [atPod, atNear, atFar] = [await inside.stop(), await near.stop(), await far.stop()];
+    expect([...from(atPod, pod3), ...from(atPod, pod2)], 'received').toEqual([]);
+    expect([...from(atNear, late), ...from(atFar, late)], 'sent').toEqual([]);
   });
 
   it('a pod whose object is gone is cut off, from its own node too, until it is known again', async () => {
@@ -133,24 +144,26 @@ describeWith([root, tun], 'policy fails closed', () => {
     await using _out = await blast(late.netns, { targets: targets([pod2, pod3], 7001), perSecond });
     const known = async () =>
       (await status(1)).ports.some(({ name, isolated }) => name === 'default/late' && isolated !== null);
-    const observed = async (ms: number) => {
+    const received = (seen: readonly Seen[]) => seen.filter(({ direction }) => direction === 'in');
+    const byLate = (seen: readonly Seen[]) => from(seen, late);
+    {
       await using inside = await capture(late.netns);
       await using near = await capture(pod3.netns);
       await using far = await capture(pod2.netns);
-      await sleep(ms);
-      const [atPod, atNear, atFar] = [await inside.stop(), await near.stop(), await far.stop()];
-      return {
-        received: framesOf(atPod.filter(({ direction }) => direction === 'in')),
-        sent: framesOf([...from(atNear, late), ...from(atFar, late)]),
-      };
-    };
-    const open = await observed(200);
-    expect(open.received).toBeGreaterThan(50);
-    expect(open.sent).toBeGreaterThan(50);
+      await untilSeen(inside, received, 50);
+      for (const receiver of [near, far]) await untilSeen(receiver, byLate, 25);
+    }
 
     pod.undeclare();
     await until(async () => !(await known()));
-    expect(await observed(500)).toEqual({ received: 0, sent: 0 });
+    {
+      await using inside = await capture(late.netns);
+      await using near = await capture(pod3.netns);
+      await using far = await capture(pod2.netns);
+      await sleep(500);
+      expect(received(await inside.stop()), 'received').toEqual([]);
+      expect([...byLate(await near.stop()), ...byLate(await far.stop())], 'sent').toEqual([]);
+    }
 
     put(policy('shut', { podSelector: app('late'), policyTypes: ['Ingress', 'Egress'] }));
     await using inside = await capture(late.netns);
@@ -158,13 +171,11 @@ describeWith([root, tun], 'policy fails closed', () => {
     await using far = await capture(pod2.netns);
     pod.declare({ app: 'late' });
     await until(known);
-    await sleep(300);
+    // Its own node reaches it again.
+    await untilSeen(inside, received, 50);
     const atPod = await inside.stop();
     expect([...from(atPod, pod3), ...from(atPod, pod2)], 'received').toEqual([]);
-    expect([...from(await near.stop(), late), ...from(await far.stop(), late)], 'sent').toEqual([]);
-    expect(
-      framesOf(atPod.filter(({ direction, port }) => direction === 'in' && port === 7000)),
-    ).toBeGreaterThan(50);
+    expect([...byLate(await near.stop()), ...byLate(await far.stop())], 'sent').toEqual([]);
   });
 
   it.each(['SIGTERM', 'SIGKILL'] as const)(
@@ -185,16 +196,18 @@ describeWith([root, tun], 'policy fails closed', () => {
       await using _near = await blast(pod1.netns, { targets: targets([pod3], 80, 81), perSecond });
       await using _far = await blast(pod2.netns, { targets: targets([pod3], 80, 81), perSecond });
       await using _out = await blast(pod3.netns, { targets: targets([pod1, pod2], 80, 81), perSecond });
-      await sleep(300);
+      await untilSeen(receiver, (seen) => from(seen, pod2, [80]), 100);
       await stop(1, signal);
       await start(1);
-      await sleep(500);
+      const [before, beforeFar] = [await receiver.soFar(), await far.soFar()];
+      const allowedIn = framesOf(from(before, pod2, [80])) + 200;
+      await untilSeen(receiver, (seen) => from(seen, pod2, [80]), allowedIn, 'allowed in');
+      const allowedOut = framesOf(from(beforeFar, pod3, [80])) + 200;
+      await untilSeen(far, (seen) => from(seen, pod3, [80]), allowedOut, 'allowed out');
       const atReceiver = await receiver.stop();
       const atFar = await far.stop();
       expect([...from(atReceiver, pod1), ...from(atReceiver, pod2, [81])], 'let in').toEqual([]);
       expect([...from(await near.stop(), pod3), ...from(atFar, pod3, [81])], 'let out').toEqual([]);
-      expect(framesOf(from(atReceiver, pod2, [80])), 'allowed in').toBeGreaterThan(200);
-      expect(framesOf(from(atFar, pod3, [80])), 'allowed out').toBeGreaterThan(200);
     },
   );
 
@@ -210,16 +223,13 @@ describeWith([root, tun], 'policy fails closed', () => {
     await using _far = await blast(pod2.netns, { targets: targets([pod3], 80), perSecond });
     await using _near = await blast(pod1.netns, { targets: targets([pod3], 80), perSecond });
     await using before = await capture(pod3.netns);
-    await sleep(300);
+    await untilSeen(before, (seen) => from(seen, pod2), 100);
     await stop(1, 'SIGKILL');
-    expect(framesOf(from(await before.stop(), pod2))).toBeGreaterThan(100);
     put(onlyFrom('pod-1'));
     await using after = await capture(pod3.netns);
     await start(1);
-    await sleep(300);
-    const seen = await after.stop();
-    expect(from(seen, pod2)).toEqual([]);
-    expect(framesOf(from(seen, pod1))).toBeGreaterThan(100);
+    await untilSeen(after, (seen) => from(seen, pod1), 100);
+    expect(from(await after.stop(), pod2)).toEqual([]);
     expect((await status(1)).flows.kept).toBe(true);
   });
 
@@ -268,11 +278,11 @@ describeWith([root, tun], 'policy fails closed', () => {
 
     put(only80);
     await until(async () => (await health(1)) === 200);
-    await sleep(300);
+    await using allowed = await capture(pod3.netns);
+    await untilSeen(allowed, (seen) => from(seen, pod1, [80]), 200, 'near');
+    await untilSeen(allowed, (seen) => from(seen, pod2, [80]), 200, 'far');
     const seen = await forbidden.stop();
     expect([...from(seen, pod1, [81]), ...from(seen, pod2, [81])]).toEqual([]);
-    expect(framesOf(from(seen, pod1, [80])), 'allowed, near').toBeGreaterThan(200);
-    expect(framesOf(from(seen, pod2, [80])), 'allowed, far').toBeGreaterThan(200);
   });
 
   it.each([1, 2])(
@@ -293,8 +303,7 @@ describeWith([root, tun], 'policy fails closed', () => {
         await trusted.attach();
         await using receiver = await capture(target.netns);
         await using _stream = await blast(late.netns, opened);
-        await sleep(300);
-        expect(framesOf(from(await receiver.stop(), late)), 'trusted').toBeGreaterThan(100);
+        await untilSeen(receiver, (seen) => from(seen, late), 100, 'trusted');
       }
       await using other = await comingPod(lab, 'other', late);
       await using receiver = await capture(target.netns);
@@ -303,10 +312,11 @@ describeWith([root, tun], 'policy fails closed', () => {
       const before = await dropsOf(nodeOf(targetNode), 'policy-ingress');
       other.declare({ app: 'other' });
       await other.attach();
-      await sleep(400);
-      expect((await stream.stop()).sent).toBeGreaterThan(100);
+      await untilSent(stream, 100);
+      await expect
+        .poll(async () => (await dropsOf(nodeOf(targetNode), 'policy-ingress')) - before)
+        .toBeGreaterThan(100);
       expect(from(await receiver.stop(), late)).toEqual([]);
-      expect((await dropsOf(nodeOf(targetNode), 'policy-ingress')) - before).toBeGreaterThan(100);
     },
   );
 });
