@@ -1,10 +1,10 @@
 // Which frames of the underlay's device the data path takes, by the filter as the kernel would run it.
 import { describe, expect, it } from 'vitest';
-import { directFilter } from '../../src/daemon/peers/direct-filter.ts';
-import { directScript } from '../../src/daemon/peers/direct-rules.ts';
-import { address } from '../../src/net/address.ts';
-import { prefix, single } from '../../src/net/prefix.ts';
-import { concat, ethernet, udpPacket } from '../support/packets.ts';
+import { directFilter } from '../../../src/daemon/peers/direct-filter.ts';
+import { directScript } from '../../../src/daemon/peers/direct-rules.ts';
+import { address } from '../../../src/net/address.ts';
+import { prefix, single } from '../../../src/net/prefix.ts';
+import { concat, ethernet, udpPacket } from '../../support/packets.ts';
 
 const blocks = {
   ranges: ['10.244.2.0/24', 'fd00:244:2::/47'].map(prefix),
