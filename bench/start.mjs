@@ -9,6 +9,7 @@ const programs = new Map([
   ['stages', 'main.ts'],
   ['policy', 'policy/main.ts'],
   ['services', 'services/main.ts'],
+  ['kube-proxy', 'kube-proxy/main.ts'],
   ['control', 'control/main.ts'],
   ['growth', 'growth/main.ts'],
   ['dns', 'dns/main.ts'],

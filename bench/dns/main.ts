@@ -14,8 +14,8 @@ import { Command } from 'commander';
 import { writeSection } from '../../src/bench/results-file.ts';
 import { median } from '../../src/bench/statistics.ts';
 import { hasCommand } from '../../src/setup/debian.mjs';
+import { serveObjects } from '../api-server.ts';
 import { machine } from '../report.ts';
-import { serveObjects } from './api-server.ts';
 import { ask } from './ask.ts';
 import { clusterObjects, everyKind, questions } from './cluster.ts';
 import { lines, markdown, type Result } from './report.ts';
@@ -58,7 +58,16 @@ if (!options.check && !hasCommand('dnsperf')) {
 
 const folder = mkdtempSync(join(tmpdir(), 'overweft-dns-'));
 const objects = clusterObjects(options.services);
-const api = await serveObjects(objects);
+const api = await serveObjects({
+  '/api/v1/namespaces': { apiVersion: 'v1', kind: 'Namespace', items: objects.namespaces },
+  '/api/v1/services': { apiVersion: 'v1', kind: 'Service', items: objects.services },
+  '/api/v1/pods': { apiVersion: 'v1', kind: 'Pod', items: [] },
+  '/apis/discovery.k8s.io/v1/endpointslices': {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    items: objects.slices,
+  },
+});
 const servers: Server[] = [];
 try {
   servers.push(startOverweft(5391), ...(hasPeer ? [startCoreDns(5392)] : []));

@@ -5,39 +5,28 @@
 //     traffic tcp --from NETNS --to NETNS --address IP --window-ms N
 //     traffic udp … --size BYTES --flows N --rate PACKETS/S (0: unlimited)
 //     traffic rr  … --interval-us N (0: back to back) [--bulk]
+//     traffic …   --port N --knock IP --knock-port N
 //
-// NETNS is a namespace's file, IP the receiver's address. Prints one line of JSON. Ends by itself, at the
-// latest `patience` after its window, with status 1 and a message where something fails.
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
+// NETNS is a namespace's file, IP the receiver's address. The sender sends there, or where it is told to
+// knock; the receiver listens at a port of the kernel's choice, or at the one given. Prints one line of JSON.
+// Ends by itself, at the latest `patience` after its window, with status 1 and a message where something
+// fails.
 #include <getopt.h>
-#include <netdb.h>
 #include <netinet/tcp.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "common.h"
 
 enum { most_samples = 1 << 20, batch = 64, most_flows = 16384, patience_s = 10 };
 
 static const int64_t warm_up_ns = 150000000;
 
 struct options {
-  const char *from, *to, *address;
-  int window_ms, size, flows, interval_us;
+  const char *from, *to, *address, *knock;
+  int port, knock_port, window_ms, size, flows, interval_us;
   int64_t rate;
   bool bulk;
 };
@@ -52,68 +41,18 @@ struct counters {
 
 static struct counters* shared;
 
-_Noreturn static void fail(const char* what) {
-  fprintf(stderr, "traffic: %s: %s\n", what, strerror(errno));
-  exit(1);
-}
-
-static int must(int result, const char* what) {
-  if (result < 0) fail(what);
-  return result;
-}
-
-static int64_t now(void) {
-  struct timespec time;
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * 1000000000LL + time.tv_nsec;
-}
-
-static void sleep_until(int64_t ns) {
-  const struct timespec until = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
-  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
-  }
-}
-
-/** Seconds of all cores that were not idle, interrupts included, those taken by the hypervisor not:
- * proc_stat(5). */
-static double busy_seconds(void) {
-  FILE* file = fopen("/proc/stat", "re");
-  unsigned long long user, nice, system, idle, iowait, irq, softirq;
-  if (!file || fscanf(file, "cpu %llu %llu %llu %llu %llu %llu %llu", &user, &nice, &system, &idle, &iowait,
-                      &irq, &softirq) != 7)
-    fail("/proc/stat");
-  fclose(file);
-  return (double)(user + nice + system + irq + softirq) / (double)sysconf(_SC_CLK_TCK);
-}
-
 // --- sockets ---
 
-static void enter(const char* netns) {
-  const int fd = must(open(netns, O_RDONLY | O_CLOEXEC), netns);
-  must(setns(fd, CLONE_NEWNET), netns);
-  close(fd);
-}
-
-static socklen_t parse(const char* address, struct sockaddr_storage* into) {
-  struct addrinfo* found;
-  const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_DGRAM};
-  if (getaddrinfo(address, "0", &hints, &found) != 0) {
-    errno = EINVAL;
-    fail(address);
-  }
-  const socklen_t length = found->ai_addrlen;
-  memcpy(into, found->ai_addr, length);
-  freeaddrinfo(found);
-  return length;
-}
-
-/** The receiver's socket, at a port of the kernel's choice, and the address to reach it at. */
+/** The receiver's socket, and the address to reach it at. */
 static int receiver(const struct options* options, int type, struct sockaddr_storage* at, socklen_t* length) {
   enter(options->to);
-  *length = parse(options->address, at);
+  *length = parse(options->address, options->port, at);
   const int fd = must(socket(at->ss_family, type | SOCK_CLOEXEC, 0), "socket");
+  const int on = 1;
+  must(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on), "SO_REUSEADDR");
   must(bind(fd, (struct sockaddr*)at, *length), options->address);
   must(getsockname(fd, (struct sockaddr*)at, length), "getsockname");
+  if (options->knock) *length = parse(options->knock, options->knock_port, at);
   return fd;
 }
 
@@ -148,16 +87,6 @@ static struct connection connection(const struct options* options) {
 }
 
 // --- processes ---
-
-/** Starts a process that ends with this one. Returns 0 in it. */
-static pid_t start(void) {
-  const pid_t pid = must(fork(), "fork");
-  if (pid == 0) {
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_IGN);
-  }
-  return pid;
-}
 
 static void stream(int from) {
   static char buffer[128 << 10];
@@ -266,11 +195,6 @@ static struct window window(const struct options* options, int64_t begin) {
   };
 }
 
-static void end(const pid_t* processes, int count) {
-  for (int i = 0; i < count; i++) kill(processes[i], SIGKILL);
-  for (int i = 0; i < count; i++) waitpid(processes[i], NULL, 0);
-}
-
 static void tcp(const struct options* options) {
   const struct connection pair = connection(options);
   pid_t processes[2];
@@ -342,11 +266,14 @@ static void rr(const struct options* options) {
 }
 
 int main(int argc, char** argv) {
-  enum { from = 1, to, address, window_ms, size, flows, rate, interval_us, bulk };
+  enum { from = 1, to, address, port, knock, knock_port, window_ms, size, flows, rate, interval_us, bulk };
   static const struct option names[] = {
       {"from", required_argument, NULL, from},
       {"to", required_argument, NULL, to},
       {"address", required_argument, NULL, address},
+      {"port", required_argument, NULL, port},
+      {"knock", required_argument, NULL, knock},
+      {"knock-port", required_argument, NULL, knock_port},
       {"window-ms", required_argument, NULL, window_ms},
       {"size", required_argument, NULL, size},
       {"flows", required_argument, NULL, flows},
@@ -366,6 +293,15 @@ int main(int argc, char** argv) {
         break;
       case address:
         options.address = optarg;
+        break;
+      case port:
+        options.port = atoi(optarg);
+        break;
+      case knock:
+        options.knock = optarg;
+        break;
+      case knock_port:
+        options.knock_port = atoi(optarg);
         break;
       case window_ms:
         options.window_ms = atoi(optarg);

@@ -1,13 +1,8 @@
-/** The traffic that every contestant carries: bench/traffic/traffic.c, compiled when it is first needed. */
-import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { env, pid } from 'node:process';
+/** The traffic that every contestant carries: bench/traffic/traffic.c. */
 import { z } from 'zod';
 import { run } from '../host/command.ts';
 import { netnsFile } from '../host/netns.ts';
-
-import { cacheFolder } from './cache.ts';
-import { checkout } from './checkout.ts';
+import { compiled } from './compiled.ts';
 
 /** From a pod to a pod. */
 export interface Path {
@@ -16,21 +11,8 @@ export interface Path {
   readonly to: string;
   /** The receiver's. */
   readonly address: string;
-}
-
-const source = `${checkout}bench/traffic/traffic.c`;
-const flags = ['-std=c17', '-O2'];
-
-let compiled: Promise<string> | undefined;
-
-async function compile(): Promise<string> {
-  const hash = createHash('sha256').update(readFileSync(source)).update(flags.join(' ')).digest('hex');
-  const program = `${cacheFolder}/traffic-${hash.slice(0, 16)}`;
-  if (existsSync(program)) return program;
-  mkdirSync(cacheFolder, { recursive: true });
-  await run(env.CC ?? 'cc', [...flags, '-o', `${program}.${pid}`, source], { patienceMs: 60_000 });
-  renameSync(`${program}.${pid}`, program);
-  return program;
+  /** Where the sender knocks instead, and the receiver's port behind it. */
+  readonly service?: { readonly address: string; readonly port: number; readonly target: number };
 }
 
 /** The program ends by itself ten seconds after its window; this is for one that cannot. */
@@ -38,15 +20,18 @@ const graceMs = 20_000;
 
 async function traffic<T>(
   mode: string,
-  { from, to, address }: Path,
+  { from, to, address, service }: Path,
   windowMs: number,
   more: readonly string[],
   answer: z.ZodType<T>,
 ): Promise<T> {
-  compiled ??= compile();
   const ends = ['--from', netnsFile(from), '--to', netnsFile(to), '--address', address];
+  if (service)
+    ends.push('--port', `${service.target}`, '--knock', service.address, '--knock-port', `${service.port}`);
   const args = [mode, ...ends, '--window-ms', `${windowMs}`, ...more];
-  return answer.parse(JSON.parse(await run(await compiled, args, { patienceMs: windowMs + graceMs })));
+  return answer.parse(
+    JSON.parse(await run(await compiled('traffic'), args, { patienceMs: windowMs + graceMs })),
+  );
 }
 
 const window = z.object({

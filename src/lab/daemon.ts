@@ -50,8 +50,11 @@ export const writeConfig = (place: DaemonPlace, config: object): void =>
 const startPatienceMs = 60_000;
 
 /** Returns when the daemon's first tables are live. */
-export async function daemonReady(daemon: Pick<Daemon, 'name' | 'socket' | 'ended'>): Promise<void> {
-  const deadline = performance.now() + startPatienceMs;
+export async function daemonReady(
+  daemon: Pick<Daemon, 'name' | 'socket' | 'ended'>,
+  patienceMs = startPatienceMs,
+): Promise<void> {
+  const deadline = performance.now() + patienceMs;
   let missing = 'its socket does not answer';
   for (;;) {
     const ended = daemon.ended();
@@ -65,7 +68,7 @@ export async function daemonReady(daemon: Pick<Daemon, 'name' | 'socket' | 'ende
     }
     if (performance.now() > deadline) {
       throw new LabError(
-        `the daemon of ${daemon.name} is not ready after ${startPatienceMs / 1000} s: ${missing}`,
+        `the daemon of ${daemon.name} is not ready after ${patienceMs / 1000} s: ${missing}`,
       );
     }
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,0 +1,142 @@
+/** Results for readers: lines on the terminal, tables in bench/RESULTS.md. */
+import { median, medianInterval } from '../../src/bench/statistics.ts';
+import { interval } from '../../src/bench/text.ts';
+import type { Machine } from '../report.ts';
+import type { SideName } from './api.ts';
+import type { Compared, SizeResult, Values } from './measure.ts';
+
+export interface Result {
+  readonly pairs: number;
+  /** Null where this machine does not have it. */
+  readonly kubeProxy: string | null;
+  readonly sizes: readonly SizeResult[];
+}
+
+const sides: readonly SideName[] = ['overweft', 'kube-proxy'];
+
+interface Unit {
+  readonly title: string;
+  readonly text: (value: number) => string;
+}
+
+const perSecond: Unit = { title: '/s', text: (value) => value.toFixed(0) };
+const gigabits: Unit = { title: 'Gbit/s', text: (value) => (value / 1e9).toFixed(2) };
+const thousands: Unit = { title: 'k/s', text: (value) => (value / 1e3).toFixed(0) };
+const milliseconds: Unit = { title: 'ms', text: (value) => (value * 1e3).toFixed(1) };
+const seconds: Unit = { title: 's', text: (value) => value.toFixed(1) };
+
+const compared = [
+  ['new TCP connections', 'openings', perSecond],
+  ['one TCP stream', 'streams', gigabits],
+  ['16-byte UDP of one flow', 'datagrams', thousands],
+] as const;
+
+const middle = (values: Values, side: SideName, unit: Unit): string => {
+  const own = values[side];
+  return own ? unit.text(median(own)) : '';
+};
+
+/** Median of the first divided by the second, round by round, and its interval. */
+function ratio(first: readonly number[] = [], second: readonly number[] = []): [string, string] {
+  if (first.length === 0 || second.length === 0) return ['', ''];
+  const one = medianInterval(first.map((value, round) => value / (second[round] ?? Number.NaN)));
+  return [one.median.toFixed(2), interval(one)];
+}
+
+const beside = (values: Values, unit: Unit): string[] => [
+  ...sides.map((side) => middle(values, side, unit)),
+  ...ratio(values.overweft, values['kube-proxy']),
+];
+
+const ways = [
+  ['to pods', 'toPods'],
+  ['to cluster IPs', 'toServices'],
+] as const;
+
+function rows({ services, changes, starts, ...measured }: SizeResult): string[][] {
+  return [
+    ...compared.flatMap(([title, key, unit]) =>
+      ways.map(([way, name]) => [
+        `${services}`,
+        `${title} ${way}, ${unit.title}`,
+        ...beside(measured[key][name], unit),
+      ]),
+    ),
+    [`${services}`, 'a changed endpoint is used, ms', ...beside(changes, milliseconds)],
+    [`${services}`, 'from the start to the first connection, s', ...beside(starts, seconds)],
+  ];
+}
+
+/** What a Service costs within each side: what goes through it, divided by what goes past it. */
+const costRows = ({ services, ...measured }: SizeResult): string[][] =>
+  compared.map(([title, key]) => {
+    const { toPods, toServices }: Compared = measured[key];
+    return [`${services}`, title, ...sides.flatMap((side) => ratio(toServices[side], toPods[side]))];
+  });
+
+function memoryRows({ services, memory }: SizeResult): string[][] {
+  const mebibytes = (bytes: number | undefined) =>
+    bytes === undefined ? 'not counted here' : (bytes / 2 ** 20).toFixed(0);
+  return sides.flatMap((side) => {
+    const own = memory[side];
+    return own ? [[`${services}`, side, mebibytes(own.process), mebibytes(own.kernel)]] : [];
+  });
+}
+
+const columns = ['Services', '', 'Overweft', 'kube-proxy', 'ratio', '95 %'];
+const costColumns = ['Services', 'cluster IP / pod', 'Overweft', '95 %', 'kube-proxy', '95 %'];
+const memoryColumns = ['Services', '', 'process, MiB', 'kernel, MiB'];
+
+const tables = ({ sizes }: Result): (readonly (readonly string[])[])[] => [
+  [columns, ...sizes.flatMap(rows)],
+  [costColumns, ...sizes.flatMap(costRows)],
+  [memoryColumns, ...sizes.flatMap(memoryRows)],
+];
+
+const missing = 'kube-proxy is missing: bench/peers/build builds it';
+
+export function lines(result: Result): string[] {
+  const aligned = (table: readonly (readonly string[])[]) => {
+    const widths = table[0]?.map((_, i) => Math.max(...table.map((row) => row[i]?.length ?? 0))) ?? [];
+    return table.map((row) =>
+      row
+        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    );
+  };
+  return [
+    ...tables(result).flatMap((table) => [...aligned(table), '']),
+    ...(result.kubeProxy === null ? [missing] : []),
+  ];
+}
+
+export function markdown(result: Result, { processor, cores, kernel, node }: Machine): string {
+  const row = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
+  const table = ([head = [], ...body]: readonly (readonly string[])[]) => [
+    row(head),
+    row(head.map(() => '---')),
+    ...body.map(row),
+    '',
+  ];
+  const [speeds = [], costs = [], memory = []] = tables(result);
+  return [
+    '## Services beside kube-proxy',
+    '',
+    `${processor}, ${cores} cores, Linux ${kernel}, Node ${node}; ${result.pairs} pairs. Regenerated by \`npm run bench -- kube-proxy --write\`.`,
+    '',
+    result.kubeProxy === null
+      ? `${missing}.`
+      : `kube-proxy ${result.kubeProxy} in nftables mode, as its defaults have it, over kernel VXLAN; Overweft over VXLAN on the same underlay.`,
+    'A client on one node, ten pods on the other behind every Service; all IPv4, links without offloads. Medians; `ratio` is',
+    'the median of Overweft’s value divided by kube-proxy’s of the same round. [How it is measured](../docs/bench.md#services).',
+    '',
+    ...table(speeds),
+    'What goes through a cluster IP, divided by what goes to a pod of the same side in the same round:',
+    '',
+    ...table(costs),
+    'Memory of node-1 at the end: the process with all that it shares, and what the kernel keeps for kube-proxy’s rules.',
+    '',
+    ...table(memory),
+  ].join('\n');
+}
