@@ -1,4 +1,4 @@
-/** bench/RESULTS.md: sections between comments of their names, each written by the bench that measures it. */
+/** Files such as bench/RESULTS.md: sections between comments of their names, each written by what measures it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { checkout } from './checkout.ts';
 
@@ -8,8 +8,7 @@ export const resultsFolder = `${checkout}bench`;
  * Puts a section's text in place of what it held.
  * @throws where the file has no lines `<!-- name -->` and `<!-- /name -->`
  */
-export function writeSection(name: string, text: string): void {
-  const file = `${resultsFolder}/RESULTS.md`;
+export function writeSection(name: string, text: string, file = `${resultsFolder}/RESULTS.md`): void {
   const [begin, end] = [`<!-- ${name} -->\n`, `<!-- /${name} -->`];
   const before = readFileSync(file, 'utf8');
   const from = before.indexOf(begin);

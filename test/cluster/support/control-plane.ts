@@ -10,7 +10,8 @@ import { until } from './until.ts';
 export const clusterCIDRs = ['10.244.0.0/16', 'fd00:244::/48'] as const;
 export const serviceCIDRs = ['10.96.0.0/16', 'fd00:96::/112'];
 
-const admin = { name: 'admin', groups: ['system:masters'] };
+/** Who may do everything. */
+export const admin: User = { name: 'admin', groups: ['system:masters'] };
 const controllerManager = { name: 'system:kube-controller-manager', groups: [] };
 const scheduler = { name: 'system:kube-scheduler', groups: [] };
 
