@@ -3,10 +3,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed } from 'vitest';
 import { describeWith, go, root, tun } from '../support/requires.ts';
 import { type Answer, allAnswers, answersOf, translated } from './support/answers.ts';
-import { type Containerd, podNamespaces, startContainerd } from './support/containerd.ts';
+import { type Containerd, startContainerd } from './support/containerd.ts';
 import { image } from './support/image.ts';
 import { bootMachines, type Machines } from './support/machine.ts';
 import { type Overweft, startOverweft } from './support/overweft.ts';
+import { traces } from './support/traces.ts';
 import { until } from './support/until.ts';
 
 interface Node {
@@ -164,9 +165,4 @@ describeWith([root, tun, go], 'pods of containerd', () => {
     await Promise.all(pods.map((pod) => removePod(first, pod)));
     await expect.poll(() => traces(first), { timeout: 30_000 }).toEqual(before);
   });
-
-  const traces = async ({ machine, overweft }: Node) => {
-    const { ports, addresses } = await overweft.status();
-    return { namespaces: await podNamespaces(machine), ports: ports.map(({ name }) => name), addresses };
-  };
 });

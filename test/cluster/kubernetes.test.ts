@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, expect, it, onTestFailed } from 'vites
 import { describeWith, go, root, tun } from '../support/requires.ts';
 import { allAnswers, answersOf, translated, unanswered } from './support/answers.ts';
 import { type Cluster, type KubernetesObject, startCluster } from './support/cluster.ts';
-import { podNamespaces } from './support/containerd.ts';
+import { traces } from './support/traces.ts';
 import { until } from './support/until.ts';
 import { daemonSet, deployment, podTemplate } from './support/workloads.ts';
 
@@ -16,9 +16,12 @@ interface Pod {
 
 describeWith([root, tun, go], 'Kubernetes', () => {
   let cluster: Cluster;
+  /** By node, before there was any pod. */
+  let untouched: readonly object[];
 
   beforeAll(async () => {
     cluster = await startCluster();
+    untouched = await Promise.all(cluster.nodes.map(traces));
   }, 3_600_000);
   afterAll(() => cluster?.[Symbol.asyncDispose]());
   beforeEach(() => onTestFailed(async () => console.error(await cluster.report())));
@@ -190,14 +193,8 @@ describeWith([root, tun, go], 'Kubernetes', () => {
   it('workloads that are gone leave nothing', async () => {
     await kubectl('delete', 'deployment,daemonset', '--all', '--timeout=180s');
     await until('the pods are gone', async () => (await cluster.objects('pods')).length === 0);
-    for (const { machine, overweft } of cluster.nodes) {
-      await until(
-        `${machine.name} has no namespaces of pods`,
-        async () => (await podNamespaces(machine)).length === 0,
-      );
-      const { ports, addresses } = await overweft.status();
-      expect(ports.filter(({ kind }) => kind === 'pod')).toEqual([]);
-      expect(addresses.map(({ used }) => used)).toEqual([0, 0]);
-    }
+    await kubectl('delete', 'service', 'web');
+    for (const [i, node] of cluster.nodes.entries())
+      await expect.poll(() => traces(node), { timeout: 60_000 }).toEqual(untouched[i]);
   });
 });

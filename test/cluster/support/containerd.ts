@@ -72,10 +72,6 @@ export async function startContainerd(machine: Machine, cni = ofProcess(machine)
   };
 }
 
-/** Network namespaces that containerd has made on a machine. */
-export const podNamespaces = async (machine: Machine): Promise<string[]> =>
-  (await machine.must(['ls', '/run/netns'])).split('\n').filter((name) => name !== '');
-
 /**
  * Snapshots are copies, for an image of one small file needs no overlay, which a root directory may not allow. A test
  * that runs without CAP_SYS_RESOURCE cannot make its containers dearer than itself.
