@@ -426,8 +426,8 @@ describeWith([root, tun], 'daemon', () => {
         runDirectory: directory,
         store: { type: 'file', directory: node.manifests },
         underlay: { addresses: ['192.0.2.1'] },
-        // Longer than the address of a Unix socket can be (unix(7)): found out when workers and TAPs are there.
-        api: { socket: `${directory}/${'x'.repeat(108)}` },
+        // In a directory that is not there: found out when workers and TAPs are.
+        api: { socket: `${directory}/nowhere/overweft.sock` },
       };
       writeFileSync(file, JSON.stringify(config));
       const { status, stderr } = await overweft(['run', '--config', file], { netns: ns.name });
