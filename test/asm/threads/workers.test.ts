@@ -128,7 +128,7 @@ describe('a flow whose directions meet different workers', () => {
     expect(first.wasm.flowsCount()).toBe(1);
   });
 
-  it('is one flow even where both make it at the same time', { timeout: 60_000 }, async () => {
+  it('is one flow even where both make it at the same time', { timeout: 180_000 }, async () => {
     const ROUNDS = 60;
     const FLOWS = 128;
     const node = nodeOf(1, {}, { flowBuckets: 8192 });
@@ -171,7 +171,7 @@ describe('a flow whose directions meet different workers', () => {
 
 describe('fronts of a Service', () => {
   it('are one for each connection even where both workers make them at the same time', {
-    timeout: 60_000,
+    timeout: 180_000,
   }, async () => {
     const ROUNDS = 40;
     const FLOWS = 64;
@@ -224,7 +224,9 @@ describe('NetworkPolicy 22: policy that changes under load', () => {
     node.view.setUint32(CONTROL_SEED, 0xfeed, true);
   });
 
-  it('is never mixed: every packet meets what its epoch says of both ends', { timeout: 60_000 }, async () => {
+  it('is never mixed: every packet meets what its epoch says of both ends', {
+    timeout: 180_000,
+  }, async () => {
     const clients = Array.from({ length: 60 }, (_, i) => 6000 + i);
     node.publish(tablesOf(1, states[1]));
     expect(node.egress(...clients.map((client) => ask(82, client))).verdicts).toEqual({ Forward: 60 });
