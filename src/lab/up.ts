@@ -52,7 +52,7 @@ async function bringToLife(
   progress: Progress,
   stop: AbortSignal,
 ): Promise<void> {
-  await Promise.all(daemons.map(daemonReady));
+  await Promise.all(daemons.map((daemon) => daemonReady(daemon)));
   progress('one daemon a node');
   await Promise.all(
     plan.pods.map((pod) => {
