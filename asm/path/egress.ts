@@ -21,7 +21,7 @@ import { policy } from '../stage/policy';
 import { route } from '../stage/route';
 import { shapeFromPorts, shapeToPorts } from '../stage/shape';
 import { sourceFromPort } from '../stage/source';
-import { track, trackSeen } from '../stage/track';
+import { prefetchFlows, track, trackSeen } from '../stage/track';
 import { countPort, countStat } from '../table/counters';
 import { queueSeen } from '../table/queue';
 import { messagesEnd, messagesReset } from '../transmit/message';
@@ -83,6 +83,7 @@ function stages(first: usize, end: usize): void {
     if (isDirect) sourceFromDirect(packet);
     else sourceFromPort(packet);
   }
+  prefetchFlows(first, end);
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
     if (packet.isInProgress()) {

@@ -44,7 +44,7 @@ import { policy } from '../stage/policy';
 import { route } from '../stage/route';
 import { shapeToPorts } from '../stage/shape';
 import { sourceFromTunnel } from '../stage/source';
-import { track, trackSeen } from '../stage/track';
+import { prefetchFlows, track, trackSeen } from '../stage/track';
 import { countStat, countTunnel, tunnelField } from '../table/counters';
 import { tunnelRow } from '../table/snapshot';
 import { messagesEnd, messagesReset } from '../transmit/message';
@@ -140,6 +140,7 @@ function stages(first: usize, end: usize): void {
     if (packet.isInProgress() && mayBeNeighbor(packet)) neighbor(packet);
     if (packet.isInProgress()) sourceFromTunnel(packet);
   }
+  prefetchFlows(first, end);
   for (let p = first; p < end; p += PACKET_SIZE) {
     const packet = Packet.at(p);
     if (packet.isInProgress()) track(packet);

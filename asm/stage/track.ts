@@ -31,6 +31,7 @@ import {
   PACKET_IS_FRAGMENT,
   PACKET_IS_ICMP_ERROR,
   PACKET_IS_LATER_FRAGMENT,
+  PACKET_SIZE,
 } from '../layout/packet';
 import { STAT_FLOW_HITS } from '../layout/tables';
 import { Packet } from '../packet';
@@ -40,8 +41,12 @@ import { firstFragmentFind, firstFragmentPut } from '../table/first-fragment';
 import {
   flowClaim,
   flowFind,
+  flowPrefetch,
+  flowPrefetchBehind,
+  flowPrefetchTags,
   flowPublish,
   flowStart,
+  flowsAreMany,
   isExpired,
   isForward,
   isTranslated,
@@ -59,6 +64,14 @@ import { serviceFront, serviceStart } from './service-flow';
 import { isSctpInit, isSctpMiddle, isSctpPossible, sctpSeen, sctpStart } from './track-sctp';
 import { isFromClient, isTcpMiddle, isTcpPossible, isTcpSyn, tcpSeen, tcpStart } from './track-tcp';
 import { translateReply } from './translate';
+
+/** Has at hand what `track` will look at, for a whole vector of parsed packets, where that is not in a cache anyway. */
+export function prefetchFlows(first: usize, end: usize): void {
+  if (!flowsAreMany()) return;
+  for (let p = first; p < end; p += PACKET_SIZE) flowPrefetchTags(Packet.at(p));
+  for (let p = first; p < end; p += PACKET_SIZE) flowPrefetch(Packet.at(p));
+  for (let p = first; p < end; p += PACKET_SIZE) flowPrefetchBehind(Packet.at(p));
+}
 
 /** Finds the packet's flow. Where that is settled under the present tables, sets ROUTE and TARGET, too. */
 export function track(packet: Packet): void {

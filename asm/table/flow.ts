@@ -67,6 +67,7 @@ import { PROTOCOL_ICMP, PROTOCOL_ICMPV6, PROTOCOL_SCTP, PROTOCOL_TCP, PROTOCOL_U
 import { flows, isLogging, now } from '../worker';
 import { countStat } from './counters';
 import { eventClosed } from './events';
+import { prefetch } from './prefetch';
 
 // Milliseconds without a packet after which an entry may go: the defaults of Linux' conntrack.
 const SHORTEST_TIMEOUT: u32 = 10_000;
@@ -174,11 +175,7 @@ export function flowFind(packet: Packet): usize {
 }
 
 function findIn(packet: Packet, bucket: u32, mask: u32): usize {
-  const tags = tagsOf(bucket);
-  const wanted = i32x4.splat(tagOf(packet.hash()));
-  let hits =
-    <u32>i32x4.bitmask(i32x4.eq(v128.load(tags), wanted)) |
-    ((<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted))) << 4);
+  let hits = hitsIn(tagsOf(bucket), tagOf(packet.hash()));
   const entries = entriesOf(bucket, mask);
   while (hits !== 0) {
     const entry = entries + ctz<u32>(hits) * FLOW_SIZE;
@@ -193,6 +190,64 @@ function findIn(packet: Packet, bucket: u32, mask: u32): usize {
   return 0;
 }
 
+/** Flows from which on a look ahead saves more than it costs: as many as a core's nearer caches hold. */
+const MANY: u32 = 2048;
+/** Bucket that is sampled next, and ways taken in a bucket as a running mean of some 256 samples, × 65 536. */
+let sampled: u32 = 0;
+let fullness: i32 = 0;
+
+/** Whether the table holds more flows than a cache does, by a sample of one bucket a call. */
+export function flowsAreMany(): bool {
+  const mask = load<u32>(flows, FLOWS_MASK);
+  const ways = FLOW_WAYS - popcnt<u32>(hitsIn(tagsOf(sampled++ & mask), 0));
+  fullness += (((<i32>ways) << 16) - fullness) >> 8;
+  return (<u64>fullness * (mask + 1)) >> 16 > MANY;
+}
+
+/** Has the tags at hand among which flowFind will look first. */
+export function flowPrefetchTags(packet: Packet): void {
+  prefetch(tagsOf(bucketOf(packet.hash(), load<u32>(flows, FLOWS_MASK))));
+}
+
+/** The same for the entry that it will find there, or for the other bucket's tags where that has none. */
+export function flowPrefetch(packet: Packet): void {
+  const entry = likelyEntry(packet);
+  if (entry !== 0) {
+    prefetch(entry);
+    prefetch(entry + FLOW_SIZE / 2);
+    return;
+  }
+  const mask = load<u32>(flows, FLOWS_MASK);
+  prefetch(tagsOf(secondOf(bucketOf(packet.hash(), mask), packet.hash(), mask)));
+}
+
+/** The same for the flow behind that entry where it is a front. */
+export function flowPrefetchBehind(packet: Packet): void {
+  const entry = likelyEntry(packet);
+  if (entry === 0 || !isFront(entry)) return;
+  const flow = flowBehind(entry);
+  if (flow === 0) return;
+  prefetch(flow);
+  prefetch(flow + FLOW_SIZE / 2);
+}
+
+/** First entry of the first bucket that has the packet's tag: nearly always its own. 0: none. */
+function likelyEntry(packet: Packet): usize {
+  const mask = load<u32>(flows, FLOWS_MASK);
+  const bucket = bucketOf(packet.hash(), mask);
+  const hits = hitsIn(tagsOf(bucket), tagOf(packet.hash()));
+  return hits === 0 ? 0 : entriesOf(bucket, mask) + ctz<u32>(hits) * FLOW_SIZE;
+}
+
+/** Ways of a bucket that have a tag, a bit each. */
+function hitsIn(tags: usize, tag: u32): u32 {
+  const wanted = i32x4.splat(tag);
+  return (
+    <u32>i32x4.bitmask(i32x4.eq(v128.load(tags), wanted)) |
+    ((<u32>i32x4.bitmask(i32x4.eq(v128.load(tags, 16), wanted))) << 4)
+  );
+}
+
 /** Offset of the translation row of a connection, which means something where its flags say so. */
 export function translationOf(entry: usize): usize {
   const buckets = load<u32>(flows, FLOWS_MASK) + 1;
@@ -200,10 +255,20 @@ export function translationOf(entry: usize): usize {
   return entries + buckets * (FLOW_WAYS * FLOW_SIZE) + ((entry - entries) / FLOW_SIZE) * TRANSLATION_SIZE;
 }
 
+/**
+ * Entry that another one names by its offset from the region's start; 0 where none lies there: 0 was written, or
+ * another worker is making something else of who names it.
+ */
+function entryAt(offset: u32): usize {
+  const buckets = load<u32>(flows, FLOWS_MASK) + 1;
+  const inEntries = offset - (FLOWS_HEADER_SIZE + buckets * FLOW_TAGS_SIZE);
+  const isEntry = inEntries < buckets * (FLOW_WAYS * FLOW_SIZE) && inEntries % FLOW_SIZE === 0;
+  return isEntry ? flows + offset : 0;
+}
+
 /** The flow behind a front; it may be another connection's by now. 0: none. */
 export function flowBehind(front: usize): usize {
-  const flow = <usize>load<u32>(front + FRONT_TRANSLATION, TRANSLATION_TWIN);
-  return flow === 0 ? 0 : flows + flow;
+  return entryAt(load<u32>(front + FRONT_TRANSLATION, TRANSLATION_TWIN));
 }
 
 /** Whether this is the front of a flow. */
@@ -214,12 +279,9 @@ export function isFrontOf(front: usize, flow: usize): bool {
 /** Makes each of the two find the other. A front that led to the flow before leads there no more. */
 export function flowsPair(flow: usize, front: usize): void {
   const row = translationOf(flow);
-  const before = <usize>load<u32>(row, TRANSLATION_TWIN);
-  if (before !== 0 && before !== front - flows) {
-    const other = flows + before;
-    if (isFront(other) && flowBehind(other) === flow)
-      store<u32>(other + FRONT_TRANSLATION, 0, TRANSLATION_TWIN);
-  }
+  const before = entryAt(load<u32>(row, TRANSLATION_TWIN));
+  if (before !== 0 && before !== front && isFront(before) && flowBehind(before) === flow)
+    store<u32>(before + FRONT_TRANSLATION, 0, TRANSLATION_TWIN);
   store<u32>(row, <u32>(front - flows), TRANSLATION_TWIN);
   store<u32>(front + FRONT_TRANSLATION, <u32>(flow - flows), TRANSLATION_TWIN);
 }
@@ -233,8 +295,8 @@ export function flowsBeside(taken: usize, flow: usize): void {
 /** The connection past the Service whose client sees the ends of `taken`, a translated flow; 0: none. */
 export function flowBeside(taken: usize): usize {
   if (!(<u32>load<u16>(taken, FLOW_FLAGS) & FLOW_FLAG_HAS_BESIDE)) return 0;
-  const flow = flows + <usize>load<u32>(translationOf(taken), TRANSLATION_BESIDE);
-  if (load<u8>(flow, FLOW_STATE) === 0 || !isTranslated(flow)) return 0;
+  const flow = entryAt(load<u32>(translationOf(taken), TRANSLATION_BESIDE));
+  if (flow === 0 || load<u8>(flow, FLOW_STATE) === 0 || !isTranslated(flow)) return 0;
   const row = translationOf(flow);
   const isSame =
     load<u32>(row, TRANSLATION_PORTS) === load<u32>(taken, FLOW_OPORT) &&
@@ -334,16 +396,23 @@ const FREE: u64 = u64.MAX_VALUE;
 /** Way of a bucket that is given up most gladly: its tag, 0 where all must stay. Sets `bestTag`, `bestWorth` and `freeWays`. */
 function bestOf(bucket: u32, mask: u32): usize {
   const tags = tagsOf(bucket);
+  const free = hitsIn(tags, 0);
+  freeWays = popcnt<u32>(free);
+  if (free !== 0) {
+    // What the others are worth would cost a look at each.
+    bestTag = 0;
+    bestWorth = FREE;
+    return tags + (ctz<u32>(free) << 2);
+  }
   const entries = entriesOf(bucket, mask);
   let chosen: usize = 0;
   bestWorth = 0;
-  freeWays = 0;
   for (let way: u32 = 0; way < FLOW_WAYS; way++) {
     const at = tags + (way << 2);
     const taken = load<u32>(at);
-    if (taken === FLOW_TAG_BUSY) continue;
-    const score: u64 = taken === 0 ? FREE : worth(entries + way * FLOW_SIZE);
-    if (taken === 0) freeWays++;
+    // Freed meanwhile, or being written: by other workers.
+    if (taken === 0 || taken === FLOW_TAG_BUSY) continue;
+    const score = worth(entries + way * FLOW_SIZE);
     if (score > bestWorth) {
       bestWorth = score;
       bestTag = taken;
@@ -475,6 +544,11 @@ export function flowStart(entry: usize, packet: Packet): void {
   store<u8>(entry, <u8>packet.protocol(), FLOW_PROTOCOL);
   store<u8>(entry, <u8>FLOW_IS_NEW, FLOW_STATE);
   store<u16>(entry, <u16>(packet.has(PACKET_FROM_NODE) ? FLOW_FLAG_FROM_NODE : 0), FLOW_FLAGS);
-  memory.fill(entry + FLOW_JUDGED, 0, FLOW_SIZE - FLOW_JUDGED);
+  clearWords(entry + FLOW_JUDGED, entry + FLOW_SIZE);
   store<u32>(entry, now, FLOW_SEEN);
+}
+
+/** memory.fill is a call out of WebAssembly, which takes longer than so few words. */
+function clearWords(from: usize, end: usize): void {
+  for (let at = from; at < end; at += 8) store<u64>(at, 0);
 }
