@@ -10,7 +10,8 @@ import { must } from '../support/run.ts';
 
 const tcpPort = 5001;
 const transferBytes = 48 << 20;
-const datagramSizes = [4, 16, 17, 600, 1382, 1400, 5000, 61000];
+/** Those that the pod cuts into fragments may have another queue than whole ones; 1400 is one or the other. */
+const datagramSizes = [[4, 16, 17, 600, 1382], [1400], [5000, 61000]];
 const pods = ['ow-pod1', 'ow-pod2'] as const;
 
 for (const encapsulation of encapsulations) {
@@ -66,11 +67,10 @@ for (const encapsulation of encapsulations) {
         it.each(ways)('UDP from pod $sender in IPv$family', async ({ sender, family }) => {
           const way = [traffic[sender as 0 | 1], traffic[(1 - sender) as 0 | 1]] as const;
           const address = target(sender, family);
-          expect(await carriedUdp(...way, { address, sizes: datagramSizes, count: 800 })).toEqual({
-            received: 800,
-            damaged: 0,
-            reordered: 0,
-          });
+          for (const sizes of datagramSizes) {
+            const carried = await carriedUdp(...way, { address, sizes, count: 300 });
+            expect(carried).toEqual({ received: 300, damaged: 0, reordered: 0 });
+          }
         });
       });
     });

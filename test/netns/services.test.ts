@@ -133,17 +133,18 @@ describeWith([root, tun], 'Services', () => {
   it('datagrams of all sizes arrive through a cluster IP, fragments among them', async () => {
     const ports = [
       { name: 'http', port: PORT, target: TARGET },
-      ...[6001, 6002].map((port) => ({ name: `p${port}`, port, target: port, protocol: 'UDP' })),
+      ...[6001, 6002, 6003, 6004].map((port) => ({ name: `p${port}`, port, target: port, protocol: 'UDP' })),
     ];
     for (const family of families) {
       const address = put(family, [endpoint('pod-2', family)], { ports });
       await meets('pod-1', address, { connected: true });
-      const way = { address, sizes: [4, 600, 1400, 5000, 30_000], count: 200 };
-      expect(await carriedUdp(at('pod-1'), at('pod-2'), way), labLogs(lab)).toEqual({
-        received: 200,
-        damaged: 0,
-        reordered: 0,
-      });
+      for (const sizes of [
+        [4, 600, 1400],
+        [5000, 30_000],
+      ]) {
+        const carried = await carriedUdp(at('pod-1'), at('pod-2'), { address, sizes, count: 120 });
+        expect(carried, labLogs(lab)).toEqual({ received: 120, damaged: 0, reordered: 0 });
+      }
     }
   }, 120_000);
 
