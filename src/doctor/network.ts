@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { Config } from '../config/schema.ts';
 import { ipQuery } from '../host/iproute.ts';
+import { shownLinks } from '../host/links.ts';
 import { localPorts, sharedPorts } from '../host/local-ports.ts';
 import { type Address, parseAddress } from '../net/address.ts';
 import { covers, type Prefix, parsePrefix } from '../net/prefix.ts';
@@ -17,14 +18,8 @@ interface Link {
 }
 
 export async function network(subject: Subject): Promise<Finding[]> {
-  const links = (await ipQuery(['address show'])).map((link): Link => {
-    const { ifname, mtu, flags, addr_info } = link as {
-      ifname: string;
-      mtu: number;
-      flags: string[];
-      addr_info?: { local?: string }[];
-    };
-    const addresses = (addr_info ?? []).flatMap(({ local }) => parseAddress(local ?? '') ?? []);
+  const links = (await shownLinks()).map(({ ifname, mtu, flags, addr_info = [] }): Link => {
+    const addresses = addr_info.flatMap(({ local }) => parseAddress(local ?? '') ?? []);
     return { ifname, mtu, flags, addresses };
   });
   return [

@@ -10,7 +10,8 @@
  */
 import type { Logger } from 'pino';
 import type { Config } from '../../config/schema.ts';
-import { ipBatch, ipQuery } from '../../host/iproute.ts';
+import { ipBatch } from '../../host/iproute.ts';
+import { shownLinks } from '../../host/links.ts';
 import { type Address, parseAddress } from '../../net/address.ts';
 import { parseMac } from '../../net/mac.ts';
 import { contains, parsePrefix } from '../../net/prefix.ts';
@@ -172,11 +173,10 @@ export class Announcer {
   }
 
   async #devices(): Promise<Device[]> {
-    const links = await ipQuery(['address show']);
-    return links.map(({ ifname, address, addr_info = [] }) => ({
-      name: String(ifname),
+    return (await shownLinks()).map(({ ifname, address, addr_info = [] }) => ({
+      name: ifname,
       mac: String(address),
-      addresses: (addr_info as { local?: string; prefixlen?: number }[]).flatMap(({ local, prefixlen }) =>
+      addresses: addr_info.flatMap(({ local, prefixlen }) =>
         local === undefined || prefixlen === undefined ? [] : [{ local, prefixlen }],
       ),
     }));

@@ -3,7 +3,7 @@
  * connections through it go on with the next one, which replaces the table whole.
  */
 import type { Logger } from 'pino';
-import { ipQuery } from '../../host/iproute.ts';
+import { shownLinks } from '../../host/links.ts';
 import { hasElements, hasTable, nftScript } from '../../host/nft.ts';
 import type { Mac } from '../../net/mac.ts';
 import type { Knocks } from '../../service/outside.ts';
@@ -17,12 +17,6 @@ export interface DivertState {
   readonly frontends: number;
   /** Why Services have no way in from outside; null: they have. */
   readonly fault: string | null;
-}
-
-interface Link {
-  readonly ifname: string;
-  readonly link_type: string;
-  readonly addr_info?: readonly { readonly local?: string; readonly scope?: string }[];
 }
 
 const none: Knocks = {
@@ -105,8 +99,7 @@ export class Divert {
 /** Devices with Ethernet headers and an address that others can reach, and the node's own lo. */
 async function arrivals(): Promise<string[]> {
   const own = new Set<string>(nodeTaps.map(({ device }) => device));
-  const links = (await ipQuery(['address show'])) as unknown as Link[];
-  return links
+  return (await shownLinks())
     .filter(({ link_type, addr_info = [], ifname }) => {
       if (link_type === 'loopback') return true;
       return link_type === 'ether' && !own.has(ifname) && addr_info.some(({ scope }) => scope === 'global');

@@ -3,18 +3,9 @@
  * address that moves between nodes.
  */
 import type { Logger } from 'pino';
-import { ipQuery } from '../../host/iproute.ts';
+import { type ShownLink, shownLinks } from '../../host/links.ts';
 import { type Address, parseAddress } from '../../net/address.ts';
 import { nodeTaps } from './node-ports.ts';
-
-interface Link {
-  readonly ifname: string;
-  readonly addr_info?: readonly {
-    readonly local?: string;
-    readonly scope?: string;
-    readonly deprecated?: boolean;
-  }[];
-}
 
 export class HostAddresses {
   readonly #log: Logger;
@@ -32,7 +23,7 @@ export class HostAddresses {
   /** Looks again. @returns whether they are others than before */
   async refresh(): Promise<boolean> {
     try {
-      const addresses = globalAddresses((await ipQuery(['address show'])) as unknown as Link[]);
+      const addresses = globalAddresses(await shownLinks());
       const texts = (list: readonly Address[]) => list.map(({ text }) => text).join(' ');
       if (texts(addresses) === texts(this.#addresses)) return false;
       this.#addresses = addresses;
@@ -45,7 +36,7 @@ export class HostAddresses {
 }
 
 /** Neither those of the node in the pod network, nor those that it announces for Services: these have no preferred life. */
-function globalAddresses(links: readonly Link[]): Address[] {
+function globalAddresses(links: readonly ShownLink[]): Address[] {
   const own = new Set<string>(nodeTaps.map(({ device }) => device));
   return links
     .filter(({ ifname }) => !own.has(ifname))

@@ -12,6 +12,7 @@ import type { Config } from '../../config/schema.ts';
 import type { Desired } from '../../control/desired.ts';
 import { gateway4, gateway6 } from '../../dataplane/tables.ts';
 import { ipBatch, ipQuery } from '../../host/iproute.ts';
+import type { ShownAddress } from '../../host/links.ts';
 import { type Address, address } from '../../net/address.ts';
 import { derivedMac } from '../../net/mac.ts';
 import { contains, covers, type Prefix, prefix } from '../../net/prefix.ts';
@@ -26,12 +27,6 @@ export const nodeTaps = [
 export const FIRST_POD_SLOT = nodeTaps.length;
 
 export const nodeTapMac = (kind: 'node' | 'forward', node: string) => derivedMac('tap', kind, node);
-
-/** An address as `ip address show` lists it; of those that it was not asked for it leaves an empty object. */
-interface ShownAddress {
-  readonly local?: string;
-  readonly prefixlen?: number;
-}
 
 /** Who made a rule, as `ip rule` shows it: a number that rt_protos(5) leaves free. */
 export const RULE_PROTOCOL = '244';

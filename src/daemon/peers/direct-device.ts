@@ -1,5 +1,6 @@
 // The underlay's device as peers of its subnets see it, and who answers there.
 import { ipQuery } from '../../host/iproute.ts';
+import { type ShownLink, shownLinks } from '../../host/links.ts';
 import { type Address, parseAddress } from '../../net/address.ts';
 import { type Mac, parseMac } from '../../net/mac.ts';
 import { contains, type Prefix, parsePrefix } from '../../net/prefix.ts';
@@ -11,15 +12,6 @@ export interface DirectDevice {
   /** This node's underlay addresses on it. */
   readonly addresses: readonly Address[];
   readonly subnets: readonly Prefix[];
-}
-
-interface Link {
-  readonly ifname: string;
-  readonly ifindex: number;
-  readonly link_type: string;
-  readonly flags?: readonly string[];
-  readonly address?: string;
-  readonly addr_info?: readonly { readonly local?: string; readonly prefixlen?: number }[];
 }
 
 interface Neighbour {
@@ -36,15 +28,15 @@ const answering = new Set(['REACHABLE', 'STALE', 'DELAY', 'PROBE', 'PERMANENT'])
  * @throws Error that says why there is none on which frames go to and fro
  */
 export async function directDevice(own: readonly Address[]): Promise<DirectDevice> {
-  const links = (await ipQuery(['address show'])) as unknown as Link[];
-  const local = ({ addr_info = [] }: Link, address: Address) =>
+  const links = await shownLinks();
+  const local = ({ addr_info = [] }: ShownLink, address: Address) =>
     addr_info.some((one) => parseAddress(one.local ?? '')?.text === address.text);
   const [first] = own;
   const link = first && links.find((one) => local(one, first));
   if (!first || !link) throw new Error(`no interface has ${first?.text ?? 'an underlay address'}`);
   const mac = parseMac(link.address ?? '');
   if (link.link_type !== 'ether' || !mac) throw new Error(`${link.ifname} is no Ethernet device`);
-  if (!link.flags?.includes('UP')) throw new Error(`${link.ifname} is down`);
+  if (!link.flags.includes('UP')) throw new Error(`${link.ifname} is down`);
   return {
     name: link.ifname,
     index: link.ifindex,
